@@ -1,0 +1,107 @@
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { AnyActorLogic } from 'xstate';
+import type { MessageInfo } from './envelope.ts';
+import { TroupeError } from './errors.ts';
+import { limits } from './limits.ts';
+
+/** The schemas of one message type: of its payload and, where it answers, of its reply and of its stream's chunks. */
+export interface MessageSpec {
+  readonly payload: StandardSchemaV1;
+  readonly reply?: StandardSchemaV1;
+  readonly chunk?: StandardSchemaV1;
+}
+
+export type MessageSpecs = Readonly<Record<string, MessageSpec>>;
+
+/** The events that the logic of an actor with these messages receives. */
+export type EventsOf<M extends MessageSpecs> = {
+  [K in keyof M & string]: {
+    readonly type: K;
+    readonly payload: StandardSchemaV1.InferOutput<M[K]['payload']>;
+    readonly message: MessageInfo;
+  };
+}[keyof M & string];
+
+/** An actor definition: a plain value in a module, loadable on any thread, found by its `kind`. */
+export interface ActorDefinition<M extends MessageSpecs = MessageSpecs, L extends AnyActorLogic = AnyActorLogic> {
+  readonly kind: string;
+  readonly messages: M;
+  /** A statechart (`createMachine`) or a reducer (`fromTransition`), stepped as a pure function. Sources are named. */
+  readonly logic: L;
+  /**
+   * `none` (default): the state lives in memory; durable messages are handled at least once.
+   * `snapshot`: the state is committed with each turn; durable messages are applied once.
+   */
+  readonly persist: 'none' | 'snapshot';
+  /** Snapshots carry it; a snapshot of another version parks its actor. Default 1. */
+  readonly version: number;
+  readonly mailbox: MailboxBounds;
+}
+
+export interface MailboxBounds {
+  /** Waiting messages in memory; default 1,000. Beyond it senders hear `MAILBOX_FULL`. */
+  readonly ephemeral: number;
+  /** Waiting durable messages; default 10,000, soft by one batch per writer. Beyond it senders hear `MAILBOX_FULL`. */
+  readonly durable: number;
+}
+
+export interface ActorOptions<M extends MessageSpecs, L extends AnyActorLogic> {
+  readonly kind: string;
+  readonly messages: M;
+  readonly logic: L;
+  readonly persist?: 'none' | 'snapshot';
+  readonly version?: number;
+  readonly mailbox?: Partial<MailboxBounds>;
+}
+
+/**
+ * Defines a kind of actor.
+ *
+ * @throws TroupeError `INVALID_MESSAGE` when the definition cannot work: a bad kind, a message type that XState
+ * reserves, or logic that holds live callbacks (invoke such logic from a machine instead).
+ */
+export function defineActor<const M extends MessageSpecs, L extends AnyActorLogic>(
+  options: ActorOptions<M, L>,
+): ActorDefinition<M, L> {
+  const fault = definitionFault(options);
+  if (fault !== undefined) throw new TroupeError('INVALID_MESSAGE', `actor "${String(options.kind)}": ${fault}`);
+  return {
+    kind: options.kind,
+    messages: options.messages,
+    logic: options.logic,
+    persist: options.persist ?? 'none',
+    version: options.version ?? 1,
+    mailbox: {
+      ephemeral: options.mailbox?.ephemeral ?? limits.ephemeralMailboxMessages,
+      durable: options.mailbox?.durable ?? limits.durableMailboxMessages,
+    },
+  };
+}
+
+const kindPattern = /^[a-z][a-z0-9-]{0,63}$/;
+
+function definitionFault(options: ActorOptions<MessageSpecs, AnyActorLogic>): string | undefined {
+  if (typeof options.kind !== 'string' || !kindPattern.test(options.kind))
+    return 'the kind is 1 to 64 of a-z 0-9 -, and begins with a letter';
+  for (const type of Object.keys(options.messages)) {
+    const typeFault = messageTypeFault(type);
+    if (typeFault !== undefined) return typeFault;
+  }
+  if (typeof options.logic?.transition !== 'function') return 'logic must be XState actor logic';
+  if ('start' in options.logic && !('root' in options.logic))
+    return 'this logic holds a live callback, promise or observable; invoke it from a machine by a named source';
+  const version = options.version ?? 1;
+  if (!Number.isSafeInteger(version) || version < 1) return 'version is a whole number from 1';
+  for (const bound of Object.values(options.mailbox ?? {}))
+    if (!Number.isSafeInteger(bound) || bound < 1) return 'mailbox bounds are whole numbers from 1';
+  return undefined;
+}
+
+/** Why a message type cannot be used; XState would obey some of its own event types if an outsider sent them. */
+export function messageTypeFault(type: string): string | undefined {
+  if (type === '' || type.length > limits.messageTypeCharacters)
+    return `a message type is 1 to ${limits.messageTypeCharacters} characters`;
+  if (type.startsWith('xstate.') || type.startsWith('troupe.') || type === '*')
+    return `the message type "${type}" is reserved`;
+  return undefined;
+}

@@ -1,0 +1,139 @@
+/**
+ * What the logic of an actor may ask of its host. Each effect is an ordinary emitted event, so that a machine stays
+ * pure, runs in Stately's tools, and can be watched with `actor.on('troupe.reply', …)` in a bare `createActor` test.
+ * The host carries effects out after the turn is committed.
+ *
+ * In a machine use the action creators (`reply`, `fail`, `chunk`, `tell`, `spawn`, `stop`) and the actor `ask`; in a
+ * reducer call `scope.emit(effect.reply(value))`.
+ */
+
+import { type EventObject, emit, fromPromise, type MachineContext } from 'xstate';
+import type { ActorDefinition } from './define-actor.ts';
+import type { Delivery, Json } from './envelope.ts';
+import type { ErrorReason } from './errors.ts';
+import { hostPort } from './host/port.ts';
+import type { ActorRef, PayloadOf, TypeOf } from './ref.ts';
+
+/** Answers a message; without `to`, the one in hand. */
+export interface ReplyEffect {
+  readonly type: 'troupe.reply';
+  readonly to?: string;
+  readonly value: unknown;
+}
+
+/** Refuses a message with a typed error; without `to`, the one in hand. The actor itself goes on. */
+export interface FailEffect {
+  readonly type: 'troupe.fail';
+  readonly to?: string;
+  readonly reason: ErrorReason;
+  readonly text: string;
+  readonly retryAfterMs?: number;
+}
+
+/** Sends a piece of a streamed answer; without `to`, for the message in hand. */
+export interface ChunkEffect {
+  readonly type: 'troupe.chunk';
+  readonly to?: string;
+  readonly value: unknown;
+}
+
+/** Sends a message and waits for nothing. Default delivery: that of the actor, durable when it is persistent. */
+export interface TellEffect {
+  readonly type: 'troupe.tell';
+  readonly address: string;
+  readonly messageType: string;
+  readonly payload: unknown;
+  readonly delivery?: Delivery;
+}
+
+/** Starts a supervised child at `<own address>/<name>`; it stops with its parent. A name in use is left alone. */
+export interface SpawnEffect {
+  readonly type: 'troupe.spawn';
+  readonly name: string;
+  readonly kind: string;
+  readonly input?: unknown;
+}
+
+/** Stops a child that `spawn` started. */
+export interface StopEffect {
+  readonly type: 'troupe.stop';
+  readonly name: string;
+}
+
+export type Effect = ReplyEffect | FailEffect | ChunkEffect | TellEffect | SpawnEffect | StopEffect;
+
+/** Effects as values, for reducers and promise actors: `emit(effect.reply(value))`. */
+export const effect = {
+  reply: (value: unknown, to?: string): ReplyEffect => ({
+    type: 'troupe.reply',
+    value,
+    ...(to === undefined ? {} : { to }),
+  }),
+  fail: (reason: ErrorReason, text: string, to?: string): FailEffect => ({
+    type: 'troupe.fail',
+    reason,
+    text,
+    ...(to === undefined ? {} : { to }),
+  }),
+  chunk: (value: unknown, to?: string): ChunkEffect => ({
+    type: 'troupe.chunk',
+    value,
+    ...(to === undefined ? {} : { to }),
+  }),
+  tell: <D extends ActorDefinition, K extends TypeOf<D>>(
+    target: ActorRef<D>,
+    messageType: K,
+    payload: PayloadOf<D, K>,
+    delivery?: Delivery,
+  ): TellEffect => ({
+    type: 'troupe.tell',
+    address: target.address,
+    messageType,
+    payload,
+    ...(delivery === undefined ? {} : { delivery }),
+  }),
+  spawn: (name: string, kind: string, input?: unknown): SpawnEffect => ({ type: 'troupe.spawn', name, kind, input }),
+  stop: (name: string): StopEffect => ({ type: 'troupe.stop', name }),
+} as const;
+
+interface Scope<C extends MachineContext, E extends EventObject> {
+  readonly context: C;
+  readonly event: E;
+}
+
+/** Action: carries out the effect that `describe` returns. The other creators are short forms of this one. */
+export function perform<
+  C extends MachineContext,
+  X extends EventObject,
+  P extends import('xstate').ParameterizedObject['params'] | undefined,
+  E extends EventObject,
+>(describe: (scope: Scope<C, X>) => Effect) {
+  return emit<C, X, P, E, Effect>((scope) => describe(scope));
+}
+
+/** Input of the `ask` actor. */
+export interface AskInput {
+  readonly address: string;
+  readonly messageType: string;
+  readonly payload: unknown;
+  /** Milliseconds; default 30,000. */
+  readonly timeoutMs?: number;
+}
+
+/** Builds the input of the `ask` actor with the types of its target. */
+export function askOf<D extends ActorDefinition, K extends TypeOf<D>>(
+  target: ActorRef<D>,
+  messageType: K,
+  payload: PayloadOf<D, K>,
+  timeoutMs?: number,
+): AskInput {
+  return { address: target.address, messageType, payload, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+}
+
+/** Actor to invoke: asks another actor. Its error event carries a `TroupeError`; stopping it cancels the ask. */
+export const ask = fromPromise<Json, AskInput>(({ input, signal }) =>
+  hostPort().ask(input.address, input.messageType, input.payload, {
+    signal,
+    ...(input.timeoutMs === undefined ? {} : { timeoutMs: input.timeoutMs }),
+  }),
+);

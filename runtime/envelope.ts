@@ -1,0 +1,56 @@
+import type { Address } from './address.ts';
+
+/** Any JSON value. Payloads are JSON so that a message means the same on each edge, thread and engine. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** `at-most-once` lives in memory; `at-least-once` waits in the durable mailbox and is applied once by a persistent actor. */
+export type Delivery = 'at-most-once' | 'at-least-once';
+
+/**
+ * Where the answer of an ask goes: an entry in the table of open asks of one life of one process (`node` is its node
+ * epoch). An answer to a life that is over is dropped and counted.
+ */
+export interface ReplyTo {
+  readonly node: number;
+  readonly ask: number;
+}
+
+/** A message on its way. */
+export interface Envelope {
+  /** UUIDv7. Stable through retries, redelivery and replay. */
+  readonly id: string;
+  readonly to: Address;
+  /** The sending actor; absent for callers from outside. Set by the runtime only. */
+  readonly from?: Address;
+  readonly type: string;
+  readonly payload: Json;
+  readonly delivery: Delivery;
+  /** Past this time the message is not started. Engine time, milliseconds since the epoch. */
+  readonly deadlineMs?: number;
+  /** Engine time before which a durable message is not handled. */
+  readonly notBeforeMs?: number;
+  /** W3C traceparent, idempotency-key, tenant and the caller's own. Lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly replyTo?: ReplyTo;
+  /** The first delivery is 1. */
+  readonly attempt: number;
+}
+
+/** What the logic of an actor sees of the envelope, as `event.message`. */
+export interface MessageInfo {
+  readonly id: string;
+  readonly from?: Address;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly deadlineMs?: number;
+  readonly attempt: number;
+}
+
+export function messageInfo(envelope: Envelope): MessageInfo {
+  return {
+    id: envelope.id,
+    ...(envelope.from === undefined ? {} : { from: envelope.from }),
+    headers: envelope.headers ?? {},
+    ...(envelope.deadlineMs === undefined ? {} : { deadlineMs: envelope.deadlineMs }),
+    attempt: envelope.attempt,
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * Every bound of the system, once, with its unit in its name. The relations between them are asserted at load, so
+ * that a careless change fails at start and not in production.
+ */
+
+import assert from 'node:assert/strict';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const limits = {
+  /** Longest address, in bytes (every legal character is one byte). */
+  addressBytes: 512,
+  /** Deepest address, in segments. */
+  addressDepth: 16,
+  /** Longest segment of an address, in characters. */
+  addressSegmentCharacters: 64,
+  /** Longest message type, in characters. */
+  messageTypeCharacters: 128,
+  /** Largest payload of one message, as JSON bytes. */
+  payloadBytes: 1 * MIB,
+  /** Largest frame the transports accept; above `payloadBytes` so that our error answers, not the transport's. */
+  transportBytes: 16 * MIB,
+  /** Deepest nesting of a payload. */
+  payloadDepth: 64,
+  /** Longest idempotency key, in characters. */
+  idempotencyKeyCharacters: 256,
+  /** Headers of one message: how many, and how long key and value together may be. */
+  headers: 32,
+  headerBytes: 2 * KIB,
+  /** Most envelopes in one BullMQ job. */
+  batchEnvelopes: 256,
+  /** Most JSON bytes in one BullMQ job; a single larger envelope still goes alone. */
+  batchBytes: 1 * MIB,
+  /** Mailbox capacities of one actor, in messages. */
+  ephemeralMailboxMessages: 1_000,
+  durableMailboxMessages: 10_000,
+  /** Envelopes a shard's owner holds in memory, fetched and not yet committed. */
+  shardInHandEnvelopes: 4_096,
+  /** Turns of one activation that may be with its thread before the first of them is committed. */
+  activationInFlightTurns: 256,
+  /** Chunks of one stream that may wait for a slow reader. */
+  streamBufferedChunks: 1_024,
+  /** Open asks of one process. */
+  openAsks: 100_000,
+  /** Longest ask, in milliseconds. */
+  askTimeoutMaxMs: 24 * 60 * 60 * 1_000,
+  /** Stored dead letters of one shard; the oldest go first. */
+  deadLettersPerShard: 10_000,
+  /** Microsteps of one transition before the machine counts as looping. */
+  machineMicrosteps: 10_000,
+  /** Longest error text that is kept or sent, in characters. */
+  errorTextCharacters: 2_000,
+} as const;
+
+export const defaults = {
+  /** Ask timeout. */
+  askTimeoutMs: 30_000,
+  /** Grace period at SIGTERM. */
+  drainGraceMs: 20_000,
+  /** Restart intensity: at most `max` restarts within `withinMs`. */
+  restartMax: 5,
+  restartWithinMs: 60_000,
+  /** Restart backoff: first delay, doubling up to the cap, full jitter. */
+  backoffFirstMs: 100,
+  backoffMaxMs: 30_000,
+  /** Attempts at one message before it becomes a dead letter. */
+  messageAttempts: 5,
+  /** Shard and node lease. */
+  leaseMs: 10_000,
+  /** How often a lease is renewed. */
+  leaseRenewMs: 3_000,
+  /** Slow poll of a shard's queue, which covers a lost wake-up. */
+  fetchPollMs: 2_000,
+  /** Idle time after which an actor is put to sleep. */
+  passivateAfterMs: 5 * 60_000,
+  /** Shards of a namespace, fixed at its creation. */
+  shards: 16,
+  /** A host whose event loop answers no ping for this long is killed. */
+  watchdogMs: 5_000,
+  /** How long a child may take to stop before it is dropped. */
+  shutdownMs: 5_000,
+} as const;
+
+assert(limits.payloadBytes < limits.transportBytes, 'a payload must fit the transport');
+assert(limits.batchEnvelopes <= limits.shardInHandEnvelopes, 'a batch must fit the hands of its shard');
+assert(defaults.leaseRenewMs * 2 < defaults.leaseMs, 'a lease must survive one lost renewal');
+assert(defaults.backoffFirstMs <= defaults.backoffMaxMs, 'the first delay must not exceed the cap');
+assert(defaults.backoffFirstMs <= 200, 'a first restart is prompt');
