@@ -29,6 +29,11 @@ export interface ActivationExit {
    */
   readonly charged: boolean;
   readonly error?: ErrorData;
+  /**
+   * With `thread-lost`: names the one death that ended several actors, such as `1@7` (slot, incarnation of the
+   * thread). A supervisor charges its budget once for all exits that carry the same name.
+   */
+  readonly threadDeath?: string;
 }
 
 /** The supervisors' side of the runtime. */
@@ -55,4 +60,23 @@ export interface SupervisionPort {
   ): Promise<void>;
   /** Stops a child of an actor. */
   stopChild(parent: Address, name: string): Promise<void>;
+}
+
+/** How one life of a host thread ended. */
+export interface HostExit {
+  readonly slot: number;
+  readonly incarnation: number;
+  /** `died`: by itself. `hung`: the watchdog killed it. `killed`: by the control door. `out-of-memory`: by its heap limit. */
+  readonly cause: 'died' | 'hung' | 'killed' | 'out-of-memory';
+  readonly error?: ErrorData;
+}
+
+/** The host threads, as the supervisor at `/system/threads` sees them: numbered slots, from 1. */
+export interface HostSlots {
+  /** Starts a thread; resolves when it can take actors. Its predecessor has exited by then. */
+  start(slot: number): Promise<{ readonly incarnation: number }>;
+  /** Stops a thread; resolves at the latest after `withinMs`. Reports no exit. */
+  stop(slot: number, withinMs: number): Promise<void>;
+  /** Calls back once for each life that ended without `stop`. */
+  onExit(listener: (exit: HostExit) => void): void;
 }
