@@ -1,0 +1,181 @@
+/**
+ * Everything that crosses the border between the main thread and a host thread: two tagged unions, each with one
+ * `switch` at its far end. Messages travel in arrays, one post for all that gathered in a tick.
+ *
+ * Invariants:
+ * 1. `activation` numbers are unique in the process and never reused; a message for an unknown one is dropped.
+ * 2. Turns of an activation are fed in order and stepped in order. After a turn failed the host steps no more of that
+ *    activation: its later turns were not started.
+ * 3. Turns that must be committed (`commit: true`: every turn of a persistent actor, durable mail of an ephemeral one)
+ *    come back as step records and their outputs wait in the record. The outputs of other turns leave at once.
+ * 4. What a committed turn wants done on the thread itself (start or stop an invoked actor, send to it) waits for
+ *    `committed` with its number.
+ */
+
+import type { Effect } from '../effects.ts';
+import type { Envelope, Json } from '../envelope.ts';
+import type { ErrorData } from '../errors.ts';
+import type { OutgoingMessage } from '../messaging.ts';
+
+/** A timer that the logic set: `after`, or a delayed raise. The same id set again replaces the former. */
+export interface TimerSet {
+  readonly id: string;
+  readonly delayMs: number;
+  readonly event: Json;
+}
+
+/** A timer as it is stored and fired. `gen` tells a timer from its replaced namesake. */
+export interface Timer {
+  readonly id: string;
+  readonly gen: number;
+  readonly dueMs: number;
+  readonly event: Json;
+}
+
+/** What stands behind a turn. */
+export type Cause =
+  | { readonly by: 'start' }
+  | { readonly by: 'message'; readonly message: string }
+  | { readonly by: 'timer'; readonly timer: string; readonly gen: number }
+  /** An invoked actor finished, failed or sent an event. */
+  | { readonly by: 'invocation' };
+
+/** A turn as the owner feeds it. */
+export type TurnInput =
+  | { readonly turn: 'message'; readonly envelope: Envelope; readonly commit: boolean }
+  | { readonly turn: 'timer'; readonly timer: Timer };
+
+/** What one turn did, in the order in which the logic said it. */
+export interface StepRecord {
+  /** Counts the committed turns of this activation, from 1. */
+  readonly number: number;
+  readonly cause: Cause;
+  readonly effects: readonly Effect[];
+  readonly timersSet: readonly TimerSet[];
+  readonly timersCancelled: readonly string[];
+}
+
+/** Why an activation ended or a turn failed. */
+export interface TurnFailure {
+  readonly cause: Cause;
+  readonly error: ErrorData;
+}
+
+export type ToHost =
+  /** Brings an activation to life; answered by `started` or `startFailed`. */
+  | {
+      readonly to: 'start';
+      readonly activation: number;
+      readonly address: string;
+      readonly kind: string;
+      readonly incarnation: number;
+      readonly input: unknown;
+      /** The stored snapshot of a persistent actor, as JSON text. */
+      readonly snapshot: string | undefined;
+    }
+  | { readonly to: 'deliver'; readonly activation: number; readonly inputs: readonly TurnInput[] }
+  /** Turns up to `number` are committed: do what they want done on the thread. */
+  | { readonly to: 'committed'; readonly activation: number; readonly number: number }
+  /** Ends an activation; its invoked actors are stopped. Answered by `stopped`. */
+  | { readonly to: 'stop'; readonly activation: number }
+  /** The caller of this message cancelled; reaches the logic as the event `troupe.cancelled`. */
+  | { readonly to: 'cancel'; readonly activation: number; readonly message: string }
+  /** Answers an `ask` or `tell` that left the thread. */
+  | {
+      readonly to: 'settled';
+      readonly request: number;
+      readonly result: { readonly value: Json } | { readonly error: ErrorData };
+    }
+  | {
+      readonly to: 'inspect';
+      readonly request: number;
+      readonly activations: readonly number[];
+      readonly context: boolean;
+    }
+  /** Answered by `pong`; the watchdog of the main thread counts the time. */
+  | { readonly to: 'ping'; readonly sentMs: number }
+  /** The fault door. */
+  | { readonly to: 'fault'; readonly activation: number; readonly fault: 'crash' | 'hang' };
+
+export interface InspectedActivation {
+  readonly activation: number;
+  /** State value of a machine, `null` for a reducer. */
+  readonly state: Json;
+  /** Secrets masked, texts cut. */
+  readonly context?: Json;
+  readonly waiting: number;
+}
+
+export type FromHost =
+  | { readonly from: 'ready' }
+  /** `shapeChanged`: the stored snapshot came from logic of another shape. `shape` is the hash of this one. */
+  | { readonly from: 'started'; readonly activation: number; readonly shape: string }
+  /** `restore: true`: the stored snapshot does not fit the logic; the actor is to be parked, not restarted. */
+  | { readonly from: 'startFailed'; readonly activation: number; readonly error: ErrorData; readonly restore: boolean }
+  /**
+   * Turns to commit, as one unit: `snapshot` (persistent actors only) is the state after the last of them.
+   * `done`: the logic reached its final state with the last turn.
+   */
+  | {
+      readonly from: 'steps';
+      readonly activation: number;
+      readonly steps: readonly StepRecord[];
+      readonly snapshot: string | undefined;
+      readonly done: boolean;
+    }
+  /** Outputs of turns that need no commit. */
+  | {
+      readonly from: 'output';
+      readonly activation: number;
+      readonly effects: readonly Effect[];
+      readonly message: string | undefined;
+    }
+  /** So many ephemeral messages left the mailbox of an ephemeral actor (for its bound). */
+  | { readonly from: 'handled'; readonly activation: number; readonly count: number }
+  /** A turn threw; the activation is over. */
+  | { readonly from: 'failed'; readonly activation: number; readonly failure: TurnFailure }
+  /** An ephemeral actor reached its final state. */
+  | { readonly from: 'done'; readonly activation: number }
+  | { readonly from: 'stopped'; readonly activation: number }
+  /** An actor, or what it invoked, sends a message; answered by `settled` where `request` is given. */
+  | {
+      readonly from: 'send';
+      readonly activation: number | undefined;
+      readonly request: number | undefined;
+      readonly kind: 'ask' | 'tell';
+      readonly message: OutgoingMessage;
+      readonly timeoutMs: number | undefined;
+    }
+  /** The signal of an ask that left the thread was aborted. */
+  | { readonly from: 'cancelSend'; readonly request: number }
+  | { readonly from: 'inspected'; readonly request: number; readonly activations: readonly InspectedActivation[] }
+  | { readonly from: 'pong'; readonly sentMs: number; readonly heapUsedBytes: number }
+  | {
+      readonly from: 'log';
+      readonly level: 'debug' | 'info' | 'warn' | 'error';
+      readonly fields: object;
+      readonly message: string;
+    };
+
+/** What a host thread is started with. */
+export interface HostData {
+  readonly slot: number;
+  readonly incarnation: number;
+  /** URL of the app module. */
+  readonly app: string;
+}
+
+/** One host, behind which a thread or, in tests, the same process stands. */
+export interface Host {
+  readonly slot: number;
+  readonly incarnation: number;
+  post(message: ToHost): void;
+  /** Ends the host at once; resolves after its end. */
+  terminate(): Promise<void>;
+}
+
+export interface HostEvents {
+  onMessages(messages: readonly FromHost[]): void;
+  /** The host is gone for good; called once, after its thread's `exit`. */
+  onExit(exit: { readonly cause: 'died' | 'hung' | 'killed' | 'out-of-memory'; readonly error?: ErrorData }): void;
+}

@@ -1,0 +1,123 @@
+/**
+ * How anyone sends a message into the system: the edges, the actors on their threads, the tests. Everything below is
+ * data in, data or a `TroupeError` out.
+ */
+
+import type { Delivery, Json } from './envelope.ts';
+
+/** A message as its sender writes it. */
+export interface OutgoingMessage {
+  readonly to: string;
+  readonly type: string;
+  /** JSON; default `{}`. */
+  readonly payload?: Json;
+  /** Default: `at-least-once` for a tell to a persistent actor, else `at-most-once`. */
+  readonly delivery?: Delivery;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface AskOptions {
+  /** Milliseconds; default 30,000, at most 24 h. */
+  readonly timeoutMs?: number;
+  /** Aborting cancels the ask and tells the actor. */
+  readonly signal?: AbortSignal;
+  /** Called for each chunk of a streamed answer, in order. */
+  readonly onChunk?: (chunk: Json) => void;
+}
+
+/** One sender: a gateway connection, an incarnation of an ephemeral actor. Order (G2) is kept per sender. */
+export interface Messaging {
+  /**
+   * Sends a message that nobody answers. Resolves when it is accepted: in the mailbox for `at-most-once`, acknowledged
+   * by the engine for `at-least-once`. Calls made one after another without awaiting keep their order.
+   */
+  tell(message: OutgoingMessage): Promise<{ readonly messageId: string }>;
+  /** Sends a message and waits for its one answer. */
+  ask(message: OutgoingMessage, options?: AskOptions): Promise<Json>;
+}
+
+/** What inspection shows of one actor. */
+export interface ActorView {
+  readonly address: string;
+  readonly kind: string;
+  readonly status: 'starting' | 'running' | 'parked' | 'stopping';
+  readonly incarnation: number;
+  readonly persist: 'none' | 'snapshot';
+  /** Slot of its host thread, from 1. */
+  readonly thread: number;
+  /** The statechart's state value; `null` for a reducer. */
+  readonly state: Json;
+  /** The context with secrets masked and long texts cut; absent in lists. */
+  readonly context?: Json;
+  readonly mailbox: MailboxView;
+  /** Why it is parked. */
+  readonly reason?: string;
+}
+
+export interface MailboxView {
+  /** Messages handed to the thread and not finished. */
+  readonly inHand: number;
+  /** Messages that wait in memory. */
+  readonly waiting: number;
+  readonly ephemeralCapacity: number;
+  readonly durableCapacity: number;
+}
+
+export interface DeadLetterView {
+  readonly id: string;
+  readonly shard: string;
+  readonly address: string;
+  readonly type: string;
+  readonly reason: string;
+  readonly errors: readonly { readonly atMs: number; readonly message: string }[];
+  readonly atMs: number;
+  readonly attempts: number;
+}
+
+export interface ThreadView {
+  readonly slot: number;
+  readonly incarnation: number;
+  readonly status: 'starting' | 'running' | 'gone';
+  readonly actors: number;
+  /** How late the thread's event loop answers, in milliseconds. */
+  readonly lagMs: number;
+  readonly heapUsedBytes: number;
+}
+
+export interface ShardView {
+  readonly shard: string;
+  readonly held: boolean;
+  readonly epoch: number;
+  /** Commit number. */
+  readonly seq: number;
+  /** Envelopes in memory. */
+  readonly inHand: number;
+  readonly outbox: number;
+}
+
+/** Reading the running system; nothing is computed while nobody asks. */
+export interface Inspection {
+  /** State, thread and mailbox of the actors that are awake; of all when `addresses` is absent. Without contexts. */
+  actors(addresses?: readonly string[]): Promise<ActorView[]>;
+  /** One actor with its context. @throws TroupeError `NOT_FOUND` */
+  actor(address: string): Promise<ActorView>;
+  threads(): ThreadView[];
+  shards(): ShardView[];
+  /** Dead letters by ascending id. */
+  deadLetters(page: {
+    readonly after?: string;
+    readonly limit: number;
+  }): Promise<{ readonly items: DeadLetterView[]; readonly nextCursor?: string }>;
+  /** Running totals, for metrics; names are snake_case and end in `_total` or name a gauge. */
+  counters(): Readonly<Record<string, number>>;
+}
+
+/** The one door for faults; closed unless the node was started with `--allow-faults`. */
+export interface FaultControl {
+  /** The activation fails as if its logic had thrown outside a message. */
+  crashActor(address: string): Promise<void>;
+  /** The thread of the actor enters an endless loop. */
+  hangActor(address: string): Promise<void>;
+  /** Ends the host thread at once. */
+  killThread(slot: number): Promise<void>;
+}
