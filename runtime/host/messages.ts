@@ -53,6 +53,8 @@ export interface StepRecord {
   readonly effects: readonly Effect[];
   readonly timersSet: readonly TimerSet[];
   readonly timersCancelled: readonly string[];
+  /** The message did not fit its schema and never reached the logic; it becomes a dead letter. */
+  readonly rejected?: ErrorData;
 }
 
 /** Why an activation ended or a turn failed. */
