@@ -68,6 +68,11 @@ export interface HostExit {
   readonly incarnation: number;
   /** `died`: by itself. `hung`: the watchdog killed it. `killed`: by the control door. `out-of-memory`: by its heap limit. */
   readonly cause: 'died' | 'hung' | 'killed' | 'out-of-memory';
+  /**
+   * Whether the restart counts against the budget of `/system/threads`; default: only `died` does, since a hang or
+   * an exhausted heap is the work of a message and a kill is an operator's wish (G7).
+   */
+  readonly charged?: boolean;
   readonly error?: ErrorData;
 }
 
