@@ -41,6 +41,14 @@ export const limits = {
   activationInFlightTurns: 256,
   /** Chunks of one stream that may wait for a slow reader. */
   streamBufferedChunks: 1_024,
+  /** Calls that one gRPC connection may have open. */
+  connectionCalls: 2_048,
+  /** Frames of one channel that may be open, and frames and bytes of one of its answers. */
+  channelOpenFrames: 8_192,
+  channelAnswerFrames: 256,
+  channelAnswerBytes: 256 * KIB,
+  /** Items in one page of a list. */
+  pageItems: 500,
   /** Open asks of one process. */
   openAsks: 100_000,
   /** Longest ask, in milliseconds. */
