@@ -38,14 +38,16 @@ export type Cause =
   | { readonly by: 'message'; readonly message: string }
   | { readonly by: 'timer'; readonly timer: string; readonly gen: number }
   /** An invoked actor finished, failed or sent an event. */
-  | { readonly by: 'invocation' };
+  | { readonly by: 'invocation' }
+  /** The fault door. */
+  | { readonly by: 'fault' };
 
 /** A turn as the owner feeds it. */
 export type TurnInput =
   | { readonly turn: 'message'; readonly envelope: Envelope; readonly commit: boolean }
   | { readonly turn: 'timer'; readonly timer: Timer };
 
-/** What one turn did, in the order in which the logic said it. */
+/** What one turn did, in the order in which the logic said it. No timer id is both set and cancelled. */
 export interface StepRecord {
   /** Counts the committed turns of this activation, from 1. */
   readonly number: number;

@@ -1,0 +1,501 @@
+/**
+ * The one file that knows how XState steps. A stepper takes an actor's logic through its turns as a pure function and
+ * says, as data, what each turn did; a newer XState slips in behind the same interface.
+ *
+ * 1. A turn that threw, or after which the logic is in error, leaves the state as it was before.
+ * 2. Nothing outside happens in a turn that waits for its commit: started and stopped children, events to them and
+ *    custom actions are kept in the turn, for `finish`.
+ * 3. A turn's `timersSet` and `timersCancelled` share no id, so their order means nothing.
+ * 4. An event of a child that the logic has let go (`done`, `error`, a synced snapshot) is not for its successor of the
+ *    same name: `current` tells.
+ */
+
+import { createHash } from 'node:crypto';
+import {
+  type AnyActorLogic,
+  type AnyActorRef,
+  type AnyActorScope,
+  type AnyEventObject,
+  type AnyStateMachine,
+  createActor,
+  fromTransition,
+} from 'xstate';
+import type { Clock } from '../clock.ts';
+import type { ActorDefinition } from '../define-actor.ts';
+import type { Effect } from '../effects.ts';
+import type { Json } from '../envelope.ts';
+import type { TimerSet } from '../host/messages.ts';
+import { limits } from '../limits.ts';
+
+type AnyActorSystem = AnyActorScope['system'];
+
+/** An event on its way to the logic. */
+export type LogicEvent = AnyEventObject;
+
+/** What the stepper tells the cell between turns. */
+export interface StepperHooks {
+  /** A child finished, failed or sent an event; to be stepped as a turn of its own. */
+  onEvent(event: LogicEvent, source: AnyActorRef | undefined): void;
+  /** A child asked for an effect. An answer without `to` is for the message in whose turn the child was started. */
+  onEffect(effect: Effect): void;
+  /** An answer that names no message, given when none was in hand. It is dropped. */
+  onUnaddressed(effect: Effect): void;
+  onLog(text: string): void;
+  /** Runs what starts children, or wakes them, in the name of this actor. */
+  within(task: () => void): void;
+}
+
+/** What one turn did. The arrays are only to be read. */
+export interface Turn {
+  readonly effects: readonly Effect[];
+  readonly timersSet: readonly TimerSet[];
+  readonly timersCancelled: readonly string[];
+  /** Whether `finish` has something to do for it. */
+  readonly unfinished: boolean;
+  /** The logic reached its final state. */
+  readonly done: boolean;
+  readonly failure: { readonly thrown: unknown } | undefined;
+}
+
+export interface Stepper {
+  /** The first turn. */
+  start(input: unknown, waits: boolean): Turn;
+  /** Takes up a stored state instead of `start`. @throws Error when it does not fit the logic. */
+  restore(text: string): void;
+  /** Starts the children of a restored state. */
+  resume(): void;
+  /** One turn. `waits`: its work on the thread is left to `finish`. `message`: the one in hand. */
+  step(event: LogicEvent, waits: boolean, message: string | undefined): Turn;
+  /** Does on the thread what a turn that waited wants done there. @throws what a custom action throws */
+  finish(turn: Turn): void;
+  /** Whether an event of this child still concerns the logic. */
+  current(event: LogicEvent, source: AnyActorRef | undefined): boolean;
+  /** The state as JSON text. */
+  persisted(): string;
+  /** The state value of a machine, `null` for a reducer. */
+  state(): Json;
+  /** The live context; only to be read. */
+  context(): unknown;
+  /** Stops all children. No event of theirs comes any more. */
+  stop(): void;
+}
+
+/** A definition made ready for stepping, once for each thread. */
+export interface Program {
+  /** Hash of the sorted state paths, event types and source names. */
+  readonly shape: string;
+  /** Whether the logic names the event `troupe.cancelled`. */
+  readonly handlesCancelled: boolean;
+  stepper(hooks: StepperHooks, clock: Clock, session: string): Stepper;
+}
+
+export function createProgram(definition: ActorDefinition): Program {
+  const machine = asMachine(definition.logic);
+  if (machine !== undefined) boundMicrosteps(machine);
+  return {
+    shape: shapeOf(definition, machine),
+    handlesCancelled: machine?.events.includes('troupe.cancelled') ?? false,
+    stepper: (hooks, clock, session) =>
+      new LogicStepper(definition.logic, definition.persist === 'snapshot', hooks, clock, session),
+  };
+}
+
+/** What the adapter knows of a snapshot; XState types it for each logic. */
+interface AnySnapshot {
+  readonly status: 'active' | 'done' | 'error' | 'stopped';
+  readonly error?: unknown;
+  readonly context: unknown;
+  readonly value?: Json;
+  readonly children?: Readonly<Record<string, AnyActorRef>>;
+}
+
+/** An action as XState hands it to its executor. */
+interface Action {
+  readonly type: string;
+  readonly info: unknown;
+  readonly params: unknown;
+  readonly exec: ((info: unknown, params: unknown) => void) | undefined;
+}
+
+/** Members of a system that XState does not declare. */
+interface InnerSystem {
+  _relay(source: AnyActorRef | undefined, target: AnyActorRef, event: LogicEvent): void;
+  _sendInspectionEvent(): void;
+}
+
+const noEffects: Effect[] = [];
+const noTimers: TimerSet[] = [];
+const noIds: string[] = [];
+const noTasks: (() => void)[] = [];
+
+class StepperTurn implements Turn {
+  effects = noEffects;
+  timersSet = noTimers;
+  timersCancelled = noIds;
+  /** Actions, then what they and the transition deferred: the order in which XState itself runs them. */
+  actions = noTasks;
+  deferred = noTasks;
+  done = false;
+  failure: { readonly thrown: unknown } | undefined = undefined;
+
+  get unfinished(): boolean {
+    return this.actions.length > 0 || this.deferred.length > 0;
+  }
+}
+
+/** Stands in for an actor system until the first child needs a real one: most actors never have a child. */
+const quietSystem = {
+  _sendInspectionEvent() {},
+  _relay: (_source: unknown, target: { _send(event: LogicEvent): void }, event: LogicEvent) => target._send(event),
+  get: () => undefined,
+  getAll: () => ({}),
+  inspect: () => ({ unsubscribe() {} }),
+} as unknown as AnyActorSystem;
+
+const rootLogic = fromTransition(() => undefined, undefined);
+
+class LogicStepper implements Stepper {
+  readonly #logic: AnyActorLogic;
+  readonly #persistent: boolean;
+  readonly #hooks: StepperHooks;
+  readonly #clock: Clock;
+  readonly #scope: AnyActorScope;
+  readonly #self: AnyActorRef;
+  #snapshot: AnySnapshot = { status: 'active', context: undefined };
+  #turn = new StepperTurn();
+  #waits = false;
+  #message: string | undefined = undefined;
+  #deferred: (() => void)[] = [];
+  #children: Set<AnyActorRef> | undefined = undefined;
+  #stopped = false;
+  #raised = 0;
+
+  constructor(logic: AnyActorLogic, persistent: boolean, hooks: StepperHooks, clock: Clock, session: string) {
+    this.#logic = logic;
+    this.#persistent = persistent;
+    this.#hooks = hooks;
+    this.#clock = clock;
+    this.#self = selfOf(this, session, () => this.#system()) as unknown as AnyActorRef;
+    this.#scope = {
+      self: this.#self,
+      id: session,
+      sessionId: session,
+      logger: (...values: unknown[]) => hooks.onLog(values.map(textOfLogged).join(' ')),
+      defer: (task: () => void) => {
+        this.#deferred.push(task);
+      },
+      emit: (event: LogicEvent) => this.#emit(event),
+      system: quietSystem,
+      stopChild: (child: AnyActorRef) => stopActor(child),
+      actionExecutor: (action: unknown) => this.#execute(action as Action),
+    };
+  }
+
+  start(input: unknown, waits: boolean): Turn {
+    return this.#run(waits, undefined, () => this.#logic.getInitialSnapshot(this.#scope, input) as AnySnapshot);
+  }
+
+  step(event: LogicEvent, waits: boolean, message: string | undefined): Turn {
+    const turn = this.#begin(waits, message);
+    try {
+      this.#end(turn, this.#logic.transition(this.#snapshot, event, this.#scope) as AnySnapshot);
+    } catch (thrown) {
+      this.#fail(turn, thrown);
+    }
+    return turn;
+  }
+
+  restore(text: string): void {
+    const stored = JSON.parse(text) as AnySnapshot & { readonly children?: Readonly<Record<string, unknown>> };
+    const isMachine = asMachine(this.#logic) !== undefined;
+    if (typeof stored !== 'object' || stored === null || 'value' in stored !== isMachine)
+      throw new Error('the stored snapshot is of another sort of logic');
+    const childNames = Object.keys(stored.children ?? {});
+    const restored = (this.#logic.restoreSnapshot?.(stored as never, this.#scope) ?? stored) as AnySnapshot;
+    if (restored.status === 'error') throw restored.error ?? new Error('the stored snapshot is in error');
+    for (const name of childNames)
+      if (restored.children?.[name] === undefined)
+        throw new Error(`the source of the invoked actor "${name}" is no longer provided`);
+    this.#snapshot = restored;
+    this.#adopt(restored);
+  }
+
+  resume(): void {
+    const children = Object.values(this.#snapshot.children ?? {});
+    if (children.length === 0) return;
+    this.#hooks.within(() => {
+      for (const child of children) if (child.getSnapshot().status === 'active') child.start();
+    });
+  }
+
+  finish(turn: Turn): void {
+    const { actions, deferred } = turn as StepperTurn;
+    if (this.#stopped) return;
+    this.#hooks.within(() => {
+      this.#deferred = deferred === noTasks ? [] : deferred;
+      for (const action of actions) action();
+      this.#drain();
+    });
+  }
+
+  current(event: LogicEvent, source: AnyActorRef | undefined): boolean {
+    if (source === undefined || !event.type.startsWith('xstate.')) return true;
+    return this.#snapshot.children?.[source.id] === source;
+  }
+
+  persisted(): string {
+    return JSON.stringify(this.#logic.getPersistedSnapshot(this.#snapshot as never));
+  }
+
+  state(): Json {
+    return this.#snapshot.value ?? null;
+  }
+
+  context(): unknown {
+    return this.#snapshot.context;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    const children = this.#children;
+    this.#children = undefined;
+    if (children !== undefined) for (const child of children) stopActor(child);
+  }
+
+  /** What a child, or the logic itself, sends to the logic. */
+  receive(source: AnyActorRef | undefined, event: LogicEvent): void {
+    if (!this.#stopped) this.#hooks.onEvent(event, source);
+  }
+
+  live(): AnySnapshot {
+    return this.#snapshot;
+  }
+
+  #run(waits: boolean, message: string | undefined, transition: () => AnySnapshot): Turn {
+    const turn = this.#begin(waits, message);
+    try {
+      this.#end(turn, transition());
+    } catch (thrown) {
+      this.#fail(turn, thrown);
+    }
+    return turn;
+  }
+
+  #begin(waits: boolean, message: string | undefined): StepperTurn {
+    const turn = new StepperTurn();
+    this.#turn = turn;
+    this.#waits = waits;
+    this.#message = message;
+    return turn;
+  }
+
+  #end(turn: StepperTurn, next: AnySnapshot) {
+    if (next.status === 'error') return this.#fail(turn, next.error);
+    if (next.children !== this.#snapshot.children && next.children !== undefined) this.#adopt(next);
+    this.#snapshot = next;
+    turn.done = next.status === 'done';
+    if (this.#deferred.length === 0) return;
+    if (this.#waits) {
+      turn.deferred = this.#deferred;
+      this.#deferred = [];
+    } else this.#hooks.within(() => this.#drain());
+  }
+
+  #fail(turn: StepperTurn, thrown: unknown): void {
+    turn.failure = { thrown };
+    turn.effects = noEffects;
+    turn.actions = noTasks;
+    this.#deferred = [];
+  }
+
+  #drain(): void {
+    const tasks = this.#deferred;
+    // Tasks may defer further ones.
+    for (let index = 0; index < tasks.length; index += 1) (tasks[index] as () => void)();
+    this.#deferred = [];
+  }
+
+  #execute(action: Action) {
+    switch (action.type) {
+      case 'xstate.emit':
+        this.#emit((action.params as { readonly event: LogicEvent }).event);
+        return;
+      case 'xstate.raise':
+        this.#raise(action.params as { readonly event: Json; readonly id?: string; readonly delay?: number });
+        return;
+      case 'xstate.cancel':
+        this.#cancel((action.params as { readonly sendId: string }).sendId);
+        return;
+      case 'xstate.sendTo':
+        if (typeof (action.params as { readonly delay?: unknown }).delay === 'number')
+          throw new Error('a delayed sendTo would be lost with its thread: use raise with a delay, then sendTo');
+    }
+    const { exec, info, params } = action;
+    if (exec === undefined) return;
+    if (!this.#waits) return exec(info, params);
+    const turn = this.#turn;
+    if (turn.actions === noTasks) turn.actions = [];
+    turn.actions.push(() => exec(info, params));
+  }
+
+  #emit(event: LogicEvent) {
+    if (!isEffect(event)) return;
+    const effect = addressed(event, this.#message);
+    if (effect === undefined) return this.#hooks.onUnaddressed(event);
+    const turn = this.#turn;
+    if (turn.effects === noEffects) turn.effects = [effect];
+    else turn.effects.push(effect);
+  }
+
+  #raise(raised: { readonly event: Json; readonly id?: string; readonly delay?: number }): void {
+    if (typeof raised.delay !== 'number') return;
+    this.#raised += 1;
+    const id = raised.id ?? `raise.${this.#self.sessionId}.${this.#raised}`;
+    const turn = this.#turn;
+    turn.timersCancelled = without(turn.timersCancelled, id);
+    turn.timersSet = [
+      ...turn.timersSet.filter((timer) => timer.id !== id),
+      { id, delayMs: raised.delay > 0 ? raised.delay : 0, event: raised.event },
+    ];
+  }
+
+  #cancel(id: string): void {
+    const turn = this.#turn;
+    if (turn.timersSet.length > 0) turn.timersSet = turn.timersSet.filter((timer) => timer.id !== id);
+    turn.timersCancelled = [...without(turn.timersCancelled, id), id];
+  }
+
+  /** Listens to the children that came with this state, before any of them is started. */
+  #adopt(next: AnySnapshot): void {
+    for (const child of Object.values(next.children ?? {})) {
+      if (child === undefined || this.#children?.has(child)) continue;
+      if (this.#persistent && typeof (child as { src?: unknown }).src !== 'string')
+        throw new Error(
+          `the spawned actor "${child.id}" has no named source: a stored state could not bring it back; name it in setup({ actors })`,
+        );
+      this.#children ??= new Set();
+      this.#children.add(child);
+      const forget = (): void => {
+        this.#children?.delete(child);
+      };
+      // Without an observer for errors XState would throw them at the whole thread.
+      child.subscribe({ complete: forget, error: forget });
+      const message = this.#message;
+      child.on('*', (event: LogicEvent) => {
+        if (!isEffect(event)) return;
+        const effect = addressed(event, message);
+        if (effect === undefined) this.#hooks.onUnaddressed(event);
+        else this.#hooks.onEffect(effect);
+      });
+    }
+  }
+
+  #system(): AnyActorSystem {
+    if (this.#scope.system !== quietSystem) return this.#scope.system;
+    const clock = this.#clock;
+    const root = createActor(rootLogic, {
+      logger: this.#scope.logger,
+      clock: {
+        setTimeout: (task: () => void, delayMs: number) => clock.after(delayMs, task),
+        clearTimeout: (cancel: () => void) => cancel(),
+      },
+    });
+    const inner = root.system as unknown as InnerSystem;
+    const relay = inner._relay;
+    inner._relay = (source, target, event) =>
+      target === this.#self ? this.receive(source, event) : relay(source, target, event);
+    this.#scope.system = root.system;
+    return root.system;
+  }
+}
+
+/** What the logic and its children see as the actor itself. */
+function selfOf(stepper: LogicStepper, session: string, system: () => AnyActorSystem): object {
+  const self = {
+    id: session,
+    sessionId: session,
+    _parent: undefined,
+    get system() {
+      return system();
+    },
+    _send: (event: LogicEvent) => stepper.receive(undefined, event),
+    send: (event: LogicEvent) => stepper.receive(undefined, event),
+    getSnapshot: () => stepper.live(),
+    getPersistedSnapshot: () => JSON.parse(stepper.persisted()) as unknown,
+    on: () => ({ unsubscribe() {} }),
+    subscribe: () => ({ unsubscribe() {} }),
+    start() {},
+    stop() {},
+    toJSON: () => ({ id: session }),
+  };
+  return Object.assign(self, { ref: self });
+}
+
+/** XState lets only a parent stop a child, and this is how its parents do it. */
+function stopActor(actor: AnyActorRef): void {
+  (actor as unknown as { _stop(): void })._stop();
+}
+
+const effectTypes: ReadonlySet<string> = new Set([
+  'troupe.reply',
+  'troupe.fail',
+  'troupe.chunk',
+  'troupe.tell',
+  'troupe.spawn',
+  'troupe.stop',
+] satisfies Effect['type'][]);
+
+function isEffect(event: unknown): event is Effect {
+  return effectTypes.has((event as Effect).type);
+}
+
+/** An answer with its message filled in; the logic's own object is never changed, it may be a constant. */
+function addressed(effect: Effect, message: string | undefined): Effect | undefined {
+  if (effect.type !== 'troupe.reply' && effect.type !== 'troupe.chunk' && effect.type !== 'troupe.fail') return effect;
+  if (effect.to !== undefined) return effect;
+  return message === undefined ? undefined : { ...effect, to: message };
+}
+
+function without(ids: string[], id: string): string[] {
+  return ids.includes(id) ? ids.filter((known) => known !== id) : ids;
+}
+
+function asMachine(logic: AnyActorLogic): AnyStateMachine | undefined {
+  return 'root' in logic ? (logic as unknown as AnyStateMachine) : undefined;
+}
+
+/** XState's own bound is infinite: a loop of `always` would hold the thread until the watchdog kills it. */
+function boundMicrosteps(machine: AnyStateMachine): void {
+  const options = machine.options as { maxIterations?: number } | undefined;
+  if (options !== undefined && !Number.isFinite(options.maxIterations))
+    options.maxIterations = limits.machineMicrosteps;
+  for (const child of Object.values(machine.implementations.actors)) {
+    const nested = typeof child === 'object' && child !== null ? asMachine(child as AnyActorLogic) : undefined;
+    if (nested !== undefined && nested.options?.maxIterations === Number.POSITIVE_INFINITY) boundMicrosteps(nested);
+  }
+}
+
+function shapeOf(definition: ActorDefinition, machine: AnyStateMachine | undefined): string {
+  const names = Object.keys(definition.messages).map((type) => `message ${type}`);
+  if (machine !== undefined) {
+    collectStates(machine.root, names);
+    for (const type of machine.events) names.push(`event ${String(type)}`);
+    for (const [sort, sources] of Object.entries(machine.implementations))
+      for (const name of Object.keys(sources)) names.push(`${sort} ${name}`);
+  }
+  return createHash('sha256').update(names.sort().join('\n')).digest('hex').slice(0, 16);
+}
+
+function collectStates(node: AnyStateMachine['root'], names: string[]): void {
+  names.push(`state ${node.path.join('.')}`);
+  for (const child of Object.values(node.states)) collectStates(child, names);
+}
+
+function textOfLogged(value: unknown): string {
+  if (typeof value === 'string') return value;
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return String(value);
+  }
+}

@@ -1,0 +1,42 @@
+import type { Cancel, Clock } from '../clock.ts';
+import type { Timer, TimerSet } from './messages.ts';
+
+/** The timers of an ephemeral actor, which live and die with its activation. */
+export class CellTimers {
+  readonly #clock: Clock;
+  readonly #onDue: (timer: Timer) => void;
+  #armed: Map<string, { readonly gen: number; readonly cancel: Cancel }> | undefined = undefined;
+  #gen = 0;
+
+  constructor(clock: Clock, onDue: (timer: Timer) => void) {
+    this.#clock = clock;
+    this.#onDue = onDue;
+  }
+
+  apply(set: readonly TimerSet[], cancelled: readonly string[]): void {
+    for (const id of cancelled) this.#cancel(id);
+    for (const { id, delayMs, event } of set) {
+      this.#cancel(id);
+      this.#gen += 1;
+      const timer: Timer = { id, gen: this.#gen, dueMs: this.#clock.now() + delayMs, event };
+      this.#armed ??= new Map();
+      this.#armed.set(id, { gen: timer.gen, cancel: this.#clock.after(delayMs, () => this.#onDue(timer)) });
+    }
+  }
+
+  /** Takes a due timer; false when it was cancelled or replaced while its turn waited. */
+  take(timer: Timer): boolean {
+    if (this.#armed?.get(timer.id)?.gen !== timer.gen) return false;
+    return this.#armed.delete(timer.id);
+  }
+
+  stop(): void {
+    for (const { cancel } of this.#armed?.values() ?? []) cancel();
+    this.#armed = undefined;
+  }
+
+  #cancel(id: string): void {
+    this.#armed?.get(id)?.cancel();
+    this.#armed?.delete(id);
+  }
+}

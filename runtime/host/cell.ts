@@ -1,0 +1,356 @@
+/**
+ * The thread's side of one activation: takes its inputs one after another through the logic and says what came of
+ * each. It decides nothing about retries, commits or restarts; the owner on the main thread does.
+ *
+ * 1. One turn at a time, in the order of the queue. After a failed turn, or the final state, none is stepped.
+ * 2. All turns of a persistent actor, and durable messages of an ephemeral one, become step records; what they want
+ *    done on the thread waits until they are committed.
+ * 3. The effects of other turns leave at once.
+ * 4. A payload is checked once, here, and the logic sees what the schema returned.
+ */
+
+import type { AnyActorRef } from 'xstate';
+import type { LogicEvent, Program, Stepper, Turn } from '../activation/machine.ts';
+import type { Clock } from '../clock.ts';
+import type { ActorDefinition } from '../define-actor.ts';
+import type { Effect, TellEffect } from '../effects.ts';
+import { type Envelope, type Json, messageInfo } from '../envelope.ts';
+import { type ErrorData, toErrorData } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { redact } from '../redact.ts';
+import { CellTimers } from './cell-timers.ts';
+import type { Cause, FromHost, InspectedActivation, StepRecord, ToHost, TurnInput } from './messages.ts';
+import { checkMessage } from './validate.ts';
+
+/** What a cell needs of the host around it. */
+export interface CellHost {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Hands a message to the main thread, with the next post. */
+  post(message: FromHost): void;
+  /** The cell has inputs; the host will `run` it. */
+  ready(cell: Cell): void;
+  /** Hands a tell to an ephemeral actor of this thread; false when there is none. */
+  tellLocally(from: Cell, tell: TellEffect): boolean;
+  /** Runs a task so that the messages it sends are known to be this actor's. */
+  within(cell: Cell, task: () => void): void;
+  /** The cell is over: forget it. */
+  over(cell: Cell): void;
+}
+
+/** What waits for a turn. */
+type Input =
+  | TurnInput
+  /** From a neighbour on the same thread. */
+  | { readonly turn: 'local'; readonly envelope: Envelope }
+  | { readonly turn: 'event'; readonly event: LogicEvent; readonly source: AnyActorRef | undefined }
+  | { readonly turn: 'effect'; readonly effect: Effect }
+  | { readonly turn: 'cancelled'; readonly message: string };
+
+type StartOrder = Extract<ToHost, { readonly to: 'start' }>;
+
+const startCause: Cause = { by: 'start' };
+const invocationCause: Cause = { by: 'invocation' };
+/** A round ends after so much time, so that slow turns share the thread too. */
+const roundMs = 8;
+
+export class Cell {
+  readonly activation: number;
+  readonly address: string;
+  readonly definition: ActorDefinition;
+  readonly #host: CellHost;
+  readonly #program: Program;
+  readonly #stepper: Stepper;
+  readonly #persistent: boolean;
+  readonly #timers: CellTimers;
+  #queue: Input[] = [];
+  #head = 0;
+  #records: StepRecord[] = [];
+  #number = 0;
+  /** Committed turns whose work on the thread waits, by number. */
+  #unfinished: { readonly number: number; readonly turn: Turn }[] = [];
+  #status: 'running' | 'done' | 'over' = 'running';
+  /** Whether the host has this cell in its list of ready ones. */
+  listed = false;
+
+  constructor(host: CellHost, definition: ActorDefinition, program: Program, order: StartOrder) {
+    this.activation = order.activation;
+    this.address = order.address;
+    this.definition = definition;
+    this.#host = host;
+    this.#program = program;
+    this.#persistent = definition.persist === 'snapshot';
+    this.#timers = new CellTimers(host.clock, (timer) => this.#enqueue({ turn: 'timer', timer }));
+    const session = `${order.address}#${order.incarnation}`;
+    this.#stepper = program.stepper(
+      {
+        onEvent: (event, source) => this.#enqueue({ turn: 'event', event, source }),
+        onEffect: (effect) => this.#enqueue({ turn: 'effect', effect }),
+        onUnaddressed: (effect) =>
+          host.log.warn(
+            { address: this.address, effect: effect.type },
+            'an answer was dropped: no message is in hand, give its id as "to"',
+          ),
+        onLog: (text) => host.log.info({ address: this.address }, text.slice(0, 2_000)),
+        within: (task) => host.within(this, task),
+      },
+      host.clock,
+      session,
+    );
+  }
+
+  /** Waiting inputs. */
+  get waiting(): number {
+    return this.#queue.length - this.#head;
+  }
+
+  get running(): boolean {
+    return this.#status === 'running';
+  }
+
+  /** Starts or restores the logic; answers with `started` or `startFailed`. */
+  start(order: StartOrder) {
+    if (order.snapshot !== undefined) {
+      try {
+        this.#stepper.restore(order.snapshot);
+      } catch (thrown) {
+        return this.#refuseStart(thrown, true);
+      }
+      this.#started();
+      this.#stepper.resume();
+      return;
+    }
+    const turn = this.#stepper.start(order.input, this.#persistent);
+    if (turn.failure !== undefined) return this.#refuseStart(turn.failure.thrown, false);
+    this.#started();
+    this.#settle(turn, startCause, this.#persistent, undefined);
+    this.#flush();
+  }
+
+  deliver(inputs: readonly TurnInput[]): void {
+    if (this.#status !== 'running') return;
+    if (this.#head === this.#queue.length) {
+      this.#queue = inputs.slice();
+      this.#head = 0;
+    } else this.#queue.push(...inputs);
+    this.#host.ready(this);
+  }
+
+  /** Takes a message of a neighbour on the same thread. */
+  deliverLocally(envelope: Envelope): void {
+    this.#enqueue({ turn: 'local', envelope });
+  }
+
+  /** One round: at most `most` turns. The host calls it as long as there are inputs. */
+  run(most: number): number {
+    const { clock } = this.#host;
+    const startedMs = clock.monotonic();
+    let turns = 0;
+    let handled = 0;
+    while (turns < most && this.#status === 'running' && this.#head < this.#queue.length) {
+      const input = this.#queue[this.#head] as Input;
+      this.#head += 1;
+      turns += 1;
+      if (input.turn === 'message' && !input.commit) handled += 1;
+      this.#take(input);
+      if ((turns & 3) === 0 && clock.monotonic() - startedMs > roundMs) break;
+    }
+    if (this.#head === this.#queue.length || this.#status !== 'running') {
+      this.#queue = [];
+      this.#head = 0;
+    }
+    this.#flush();
+    if (handled > 0) this.#host.post({ from: 'handled', activation: this.activation, count: handled });
+    return turns;
+  }
+
+  /** Turns up to `number` are committed: does what they want done on the thread. */
+  committed(number: number) {
+    let next = this.#unfinished[0];
+    while (next !== undefined && next.number <= number && this.#status !== 'over') {
+      this.#unfinished.shift();
+      try {
+        this.#stepper.finish(next.turn);
+      } catch (thrown) {
+        return this.#fail(invocationCause, thrown);
+      }
+      next = this.#unfinished[0];
+    }
+    if (this.#status === 'done' && number >= this.#number) this.#end();
+  }
+
+  /** The caller of a message cancelled. */
+  cancel(message: string): void {
+    if (this.#program.handlesCancelled) this.#enqueue({ turn: 'cancelled', message });
+  }
+
+  /** Ends the activation. */
+  stop(): void {
+    this.#end();
+    this.#host.post({ from: 'stopped', activation: this.activation });
+  }
+
+  /** Fails as if the logic had thrown outside a message. */
+  crash(): void {
+    this.#fail({ by: 'fault' }, new Error('the actor was told to crash'));
+  }
+
+  inspect(withContext: boolean): InspectedActivation {
+    return {
+      activation: this.activation,
+      state: this.#stepper.state(),
+      ...(withContext ? { context: redact(this.#stepper.context()) } : {}),
+      waiting: this.waiting,
+    };
+  }
+
+  #enqueue(input: Input): void {
+    if (this.#status !== 'running') return;
+    this.#queue.push(input);
+    this.#host.ready(this);
+  }
+
+  #take(input: Input) {
+    switch (input.turn) {
+      case 'message':
+        return this.#takeMessage(input.envelope, input.commit || this.#persistent);
+      case 'local':
+        return this.#takeMessage(input.envelope, false);
+      case 'timer': {
+        const { timer } = input;
+        if (!this.#persistent && !this.#timers.take(timer)) return;
+        return this.#step(
+          timer.event as LogicEvent,
+          { by: 'timer', timer: timer.id, gen: timer.gen },
+          this.#persistent,
+        );
+      }
+      case 'event':
+        if (this.#stepper.current(input.event, input.source))
+          this.#step(input.event, invocationCause, this.#persistent);
+        return;
+      case 'effect':
+        if (this.#persistent) this.#record({ effects: [input.effect] }, invocationCause);
+        else this.#release([input.effect], undefined);
+        return;
+      case 'cancelled':
+        this.#step({ type: 'troupe.cancelled', message: { id: input.message } }, invocationCause, this.#persistent);
+    }
+  }
+
+  #takeMessage(envelope: Envelope, commit: boolean) {
+    const checked = checkMessage(this.definition, envelope.type, envelope.payload);
+    if ('payload' in checked) {
+      const event = { type: envelope.type, payload: checked.payload, message: messageInfo(envelope) };
+      return this.#step(event, { by: 'message', message: envelope.id }, commit, envelope.id);
+    }
+    const { refused } = checked;
+    if (commit) return this.#record({ rejected: refused }, { by: 'message', message: envelope.id });
+    this.#release(
+      [{ type: 'troupe.fail', to: envelope.id, reason: refused.reason, text: refused.message }],
+      envelope.id,
+    );
+  }
+
+  #step(event: LogicEvent, cause: Cause, commit: boolean, message?: string) {
+    const turn = this.#stepper.step(event, commit, message);
+    if (turn.failure !== undefined) return this.#fail(cause, turn.failure.thrown);
+    this.#settle(turn, cause, commit, message);
+  }
+
+  /** Says what a turn did: as a record when it is to be committed, else at once. */
+  #settle(turn: Turn, cause: Cause, commit: boolean, message: string | undefined): void {
+    if (!this.#persistent) this.#timers.apply(turn.timersSet, turn.timersCancelled);
+    if (commit) {
+      this.#record(turn, cause);
+      if (turn.unfinished) this.#unfinished.push({ number: this.#number, turn });
+    } else if (turn.effects.length > 0) this.#release(turn.effects, message);
+    if (!turn.done) return;
+    this.#status = 'done';
+    if (commit) return;
+    this.#flush();
+    this.#end();
+    this.#host.post({ from: 'done', activation: this.activation });
+  }
+
+  #record(turn: Partial<Turn> & { readonly rejected?: ErrorData }, cause: Cause): void {
+    this.#number += 1;
+    this.#records.push({
+      number: this.#number,
+      cause,
+      effects: turn.effects ?? [],
+      timersSet: this.#persistent ? (turn.timersSet ?? []) : [],
+      timersCancelled: this.#persistent ? (turn.timersCancelled ?? []) : [],
+      ...(turn.rejected === undefined ? {} : { rejected: turn.rejected }),
+    });
+  }
+
+  #release(effects: readonly Effect[], message: string | undefined): void {
+    const others: Effect[] = [];
+    for (const effect of effects) {
+      if (effect.type !== 'troupe.tell') others.push(effect);
+      else if (!this.#host.tellLocally(this, effect)) this.#send(effect);
+    }
+    if (others.length > 0) this.#host.post({ from: 'output', activation: this.activation, effects: others, message });
+  }
+
+  #send(tell: TellEffect): void {
+    this.#host.post({
+      from: 'send',
+      activation: this.activation,
+      request: undefined,
+      kind: 'tell',
+      message: {
+        to: tell.address,
+        type: tell.messageType,
+        payload: tell.payload as Json,
+        ...(tell.delivery === undefined ? {} : { delivery: tell.delivery }),
+      },
+      timeoutMs: undefined,
+    });
+  }
+
+  /** Sends the records that gathered, with the state after the last of them. */
+  #flush() {
+    const steps = this.#records;
+    if (steps.length === 0) return;
+    this.#records = [];
+    let snapshot: string | undefined;
+    try {
+      if (this.#persistent) snapshot = this.#stepper.persisted();
+    } catch (thrown) {
+      return this.#fail((steps.at(-1) as StepRecord).cause, thrown);
+    }
+    const done = this.#status === 'done';
+    this.#host.post({ from: 'steps', activation: this.activation, steps, snapshot, done });
+  }
+
+  #fail(cause: Cause, thrown: unknown): void {
+    if (this.#status === 'over') return;
+    this.#flush();
+    // The flush itself may have failed.
+    if ((this.#status as string) === 'over') return;
+    this.#end();
+    this.#host.post({ from: 'failed', activation: this.activation, failure: { cause, error: toErrorData(thrown) } });
+  }
+
+  #refuseStart(thrown: unknown, restore: boolean): void {
+    this.#end();
+    const error = toErrorData(thrown, 'ACTOR_FAILED', 'not_started');
+    this.#host.post({ from: 'startFailed', activation: this.activation, error, restore });
+  }
+
+  #started(): void {
+    this.#host.post({ from: 'started', activation: this.activation, shape: this.#program.shape });
+  }
+
+  #end(): void {
+    this.#status = 'over';
+    this.#queue = [];
+    this.#head = 0;
+    this.#unfinished = [];
+    this.#timers.stop();
+    this.#stepper.stop();
+    this.#host.over(this);
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * A host: the activations of one thread, and the loop that gives each its turns. The same code runs behind a worker
+ * thread and, in tests, in the main thread's own process.
+ *
+ * 1. Orders (start, stop, committed, cancel, …) are obeyed as they come; mail waits for its cell's round.
+ * 2. Cells with mail take rounds in turn, each of bounded length; after some rounds the event loop gets its chance.
+ * 3. What the cells say gathers and leaves in one post.
+ */
+
+import { createProgram, type Program } from '../activation/machine.ts';
+import { parseAddress } from '../address.ts';
+import type { Clock } from '../clock.ts';
+import type { App } from '../define-app.ts';
+import type { Json } from '../envelope.ts';
+import type { Log } from '../log.ts';
+import type { Random } from '../random.ts';
+import { Cell, type CellHost } from './cell.ts';
+import type { FromHost, ToHost } from './messages.ts';
+import { OpenSends } from './open-sends.ts';
+
+export interface HostCoreOptions {
+  readonly app: App;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Carries messages to the main thread. */
+  readonly post: (messages: FromHost[]) => void;
+  /** Heap in use, in bytes. */
+  readonly heapUsedBytes: () => number;
+  /** Whether the fault door may block this thread for good. */
+  readonly mayHang: boolean;
+}
+
+export interface HostCore {
+  receive(messages: readonly ToHost[]): void;
+  /** Lets go of everything, as the end of a thread does: nothing is said any more. */
+  end(): void;
+}
+
+/** Turns of one cell in one round. */
+const roundTurns = 64;
+/** Turns of all cells before the event loop gets its chance. */
+const pumpTurns = 512;
+
+export function createHostCore(options: HostCoreOptions): HostCore {
+  const { clock, random } = options;
+  const definitions = new Map(options.app.definitions.map((definition) => [definition.kind, definition]));
+  const programs = new Map<string, Program>();
+  const cells = new Map<number, Cell>();
+  /** Ephemeral actors, which neighbours reach without leaving the thread. */
+  const ephemeral = new Map<string, Cell>();
+  let ready: Cell[] = [];
+  let outgoing: FromHost[] = [];
+  let pumping = false;
+  let pumpPlanned = false;
+  let ended = false;
+  let droppedLocally = 0;
+  let droppedToldMs = Number.NEGATIVE_INFINITY;
+
+  const log = logTo((message) => post(message));
+  const sends = new OpenSends((message) => post(message));
+
+  function post(message: FromHost): void {
+    outgoing.push(message);
+    plan();
+  }
+
+  function plan(): void {
+    if (pumping || pumpPlanned) return;
+    pumpPlanned = true;
+    queueMicrotask(pump);
+  }
+
+  function pump(): void {
+    pumpPlanned = false;
+    pumping = true;
+    let turns = 0;
+    for (let index = 0; index < ready.length; index += 1) {
+      if (turns >= pumpTurns) {
+        ready = ready.slice(index);
+        pumpPlanned = true;
+        setImmediate(pump);
+        break;
+      }
+      const cell = ready[index] as Cell;
+      cell.listed = false;
+      turns += cell.run(roundTurns);
+      if (cell.waiting > 0) host.ready(cell);
+    }
+    if (!pumpPlanned) ready = [];
+    pumping = false;
+    flush();
+  }
+
+  function flush(): void {
+    if (outgoing.length === 0 || ended) return;
+    const messages = outgoing;
+    outgoing = [];
+    options.post(messages);
+  }
+
+  const host: CellHost = {
+    clock,
+    log,
+    post,
+    ready(cell) {
+      if (cell.listed) return;
+      cell.listed = true;
+      ready.push(cell);
+      plan();
+    },
+    tellLocally(from, tell) {
+      if (tell.delivery === 'at-least-once') return false;
+      const target = ephemeral.get(tell.address);
+      if (target === undefined || !target.running) return false;
+      if (target.waiting >= target.definition.mailbox.ephemeral) dropLocally(target);
+      else
+        target.deliverLocally({
+          id: random.id(),
+          to: parseAddress(tell.address),
+          from: parseAddress(from.address),
+          type: tell.messageType,
+          payload: (tell.payload ?? {}) as Json,
+          delivery: 'at-most-once',
+          attempt: 1,
+        });
+      return true;
+    },
+    within: (cell, task) => sends.within(cell.activation, task),
+    over(cell) {
+      cells.delete(cell.activation);
+      if (ephemeral.get(cell.address) === cell) ephemeral.delete(cell.address);
+      sends.cancelOf(cell.activation);
+    },
+  };
+
+  function dropLocally(target: Cell): void {
+    droppedLocally += 1;
+    const nowMs = clock.monotonic();
+    if (nowMs - droppedToldMs < 1_000) return;
+    droppedToldMs = nowMs;
+    log.warn({ address: target.address, dropped: droppedLocally }, 'mailbox full: messages of its thread were dropped');
+    droppedLocally = 0;
+  }
+
+  function start(order: Extract<ToHost, { readonly to: 'start' }>) {
+    const definition = definitions.get(order.kind);
+    if (definition === undefined) {
+      const known = [...definitions.keys()].join(', ');
+      const message = `the app defines no kind "${order.kind}"; it defines: ${known}`;
+      const error = { reason: 'NOT_FOUND', message, outcome: 'not_started' } as const;
+      return post({ from: 'startFailed', activation: order.activation, error, restore: false });
+    }
+    let program = programs.get(order.kind);
+    if (program === undefined) {
+      program = createProgram(definition);
+      programs.set(order.kind, program);
+    }
+    const cell = new Cell(host, definition, program, order);
+    cells.set(order.activation, cell);
+    if (definition.persist === 'none') ephemeral.set(order.address, cell);
+    cell.start(order);
+  }
+
+  function dispatch(message: ToHost) {
+    switch (message.to) {
+      case 'start':
+        return start(message);
+      case 'deliver':
+        return cells.get(message.activation)?.deliver(message.inputs);
+      case 'committed':
+        return cells.get(message.activation)?.committed(message.number);
+      case 'stop':
+        return cells.get(message.activation)?.stop();
+      case 'cancel':
+        return cells.get(message.activation)?.cancel(message.message);
+      case 'settled':
+        return sends.settled(message.request, message.result);
+      case 'inspect': {
+        const found = message.activations.flatMap((activation) => cells.get(activation) ?? []);
+        const activations = found.map((cell) => cell.inspect(message.context));
+        return post({ from: 'inspected', request: message.request, activations });
+      }
+      case 'ping':
+        return post({ from: 'pong', sentMs: message.sentMs, heapUsedBytes: options.heapUsedBytes() });
+      case 'fault':
+        if (message.fault === 'crash') cells.get(message.activation)?.crash();
+        else if (options.mayHang) hang();
+        else log.error({}, 'this host shares its thread with the node and will not hang');
+    }
+  }
+
+  return {
+    receive(messages) {
+      pumping = true;
+      for (const message of messages) dispatch(message);
+      pump();
+    },
+    end() {
+      ended = true;
+      for (const cell of [...cells.values()]) cell.stop();
+      outgoing = [];
+      ready = [];
+    },
+  };
+}
+
+/** Blocks the thread for good, without burning a core. */
+function hang(): never {
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) Atomics.wait(cell, 0, 0, 1_000);
+}
+
+function logTo(post: (message: FromHost) => void, base: object = {}): Log {
+  const line =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (fields: object, message: string): void =>
+      post({ from: 'log', level, fields: { ...base, ...fields }, message });
+  return {
+    debug: line('debug'),
+    info: line('info'),
+    warn: line('warn'),
+    error: line('error'),
+    child: (fields) => logTo(post, { ...base, ...fields }),
+  };
+}
