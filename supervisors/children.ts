@@ -1,0 +1,379 @@
+/**
+ * The children of one supervisor and what is to be done about them: no I/O, no clock, no chance of its own. Each
+ * function takes what happened, changes the table in place (a copy for each exit would make ten thousand dynamic
+ * children quadratic), and answers with the steps that the supervisor's machine then carries out.
+ *
+ * Invariants:
+ * 1. A start result, a stop result and a due delay count only with the ticket that their step was given; an exit only
+ *    with the incarnation of the life that is up. All else is stale and dropped.
+ * 2. Children of a static supervisor start one after another in order and stop one after another in reverse; nothing
+ *    of a group starts while something of it is still to stop. Dynamic children know no order.
+ * 3. A child that is not wanted and down is forgotten where the supervisor is dynamic: memory follows living children.
+ */
+
+import { type ErrorData, TroupeError } from '../runtime/errors.ts';
+import { restartDelayMs, restartsInARow } from './backoff.ts';
+import type { ChildSpec } from './child-spec.ts';
+import { type RestartBudget, spend } from './restart-budget.ts';
+import { type ExitCause, exitKindOf, planAfterExit, type Strategy } from './strategy.ts';
+
+/** How a child's life ended, addressed to its supervisor. */
+export interface ChildExit {
+  readonly id: string;
+  readonly incarnation: number;
+  readonly cause: ExitCause;
+  readonly charged: boolean;
+  readonly error?: ErrorData;
+  readonly threadDeath?: string;
+}
+
+export interface ChildLife {
+  readonly spec: ChildSpec;
+  /** `waiting`: to be started, when its delay is over or its turn has come. */
+  status: 'down' | 'waiting' | 'starting' | 'running' | 'stopping';
+  /** Whether it is to be up; false also on its way out. */
+  wanted: boolean;
+  /** Up or starting, and to be stopped when its turn comes. */
+  leaving: boolean;
+  /** The start or stop under way. */
+  ticket: number;
+  /** The restart delay under way; 0 when none is. */
+  delayTicket: number;
+  incarnation: number;
+  /** Lives so far. */
+  lives: number;
+  upAtMs: number;
+  chargedInARow: number;
+  unchargedInARow: number;
+  /** An exit that overtook the news of its start. */
+  early?: ChildExit;
+  lastExit?: { readonly atMs: number; readonly cause: ExitCause; readonly error?: ErrorData };
+}
+
+export interface Restart {
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  readonly child: string;
+  readonly cause: ExitCause;
+  readonly charged: boolean;
+  readonly delayMs: number;
+}
+
+export interface ChildTable {
+  readonly strategy: Strategy;
+  readonly children: Map<string, ChildLife>;
+  budget: RestartBudget;
+  /** True until every child has been up once. */
+  beginning: boolean;
+  /** Why the supervisor cannot go on. */
+  fault?: ErrorData;
+  tickets: number;
+  /** The last restarts, newest last, bounded. */
+  readonly restarts: Restart[];
+  /** The last thread deaths that were charged, bounded. */
+  readonly threadDeaths: string[];
+}
+
+/** What the machine is to do. */
+export type Step =
+  | { readonly do: 'start' | 'stop'; readonly spec: ChildSpec; readonly ticket: number }
+  | { readonly do: 'delay'; readonly ids: readonly string[]; readonly ticket: number; readonly delayMs: number }
+  | { readonly do: 'answer'; readonly id: string; readonly incarnation?: number; readonly error?: ErrorData }
+  | { readonly do: 'report'; readonly news: ChildNews };
+
+/** What the world may know of a child. */
+export interface ChildNews {
+  readonly type: 'started' | 'exited' | 'restarting' | 'stopped';
+  readonly spec: ChildSpec;
+  readonly incarnation: number;
+  readonly cause?: ExitCause;
+  readonly delayMs?: number;
+  readonly error?: ErrorData;
+}
+
+/** The moment of an event, and one draw of chance. */
+export interface Moment {
+  readonly nowMs: number;
+  readonly monotonicMs: number;
+  readonly draw: number;
+}
+
+/** Most restarts and thread deaths that a supervisor remembers. */
+const remembered = 32;
+
+export function createTable(strategy: Strategy, budget: RestartBudget, specs: readonly ChildSpec[]): ChildTable {
+  const table: ChildTable = {
+    strategy,
+    children: new Map(),
+    budget,
+    beginning: true,
+    tickets: 0,
+    restarts: [],
+    threadDeaths: [],
+  };
+  for (const spec of specs) table.children.set(spec.id, newLife(spec));
+  return table;
+}
+
+export function isUp(table: ChildTable): boolean {
+  return every(table, (life) => !life.wanted || (life.status === 'running' && !life.leaving));
+}
+
+export function isDown(table: ChildTable): boolean {
+  return table.strategy === 'dynamic' ? table.children.size === 0 : every(table, (life) => life.status === 'down');
+}
+
+/** The first start of all children. */
+export function begin(table: ChildTable): Step[] {
+  return next(table, [...table.children.keys()]);
+}
+
+/** Adds a dynamic child; one that is there is left alone. */
+export function add(table: ChildTable, spec: ChildSpec): Step[] {
+  if (table.children.has(spec.id)) return [];
+  table.children.set(spec.id, newLife(spec));
+  return next(table, [spec.id]);
+}
+
+/** Stops a child for good. */
+export function remove(table: ChildTable, id: string): Step[] {
+  const life = table.children.get(id);
+  if (life === undefined) return [];
+  return [...dismiss(table, life), ...next(table, [id])];
+}
+
+/** Stops all children for good, in reverse. */
+export function removeAll(table: ChildTable): Step[] {
+  const steps = [...table.children.values()].reverse().flatMap((life) => dismiss(table, life));
+  return [...steps, ...next(table, [...table.children.keys()])];
+}
+
+export function started(table: ChildTable, id: string, ticket: number, incarnation: number, at: Moment): Step[] {
+  const life = table.children.get(id);
+  if (life?.status !== 'starting' || life.ticket !== ticket) return [];
+  life.status = 'running';
+  life.incarnation = incarnation;
+  life.lives++;
+  life.upAtMs = at.monotonicMs;
+  const { early } = life;
+  delete life.early;
+  const news: Step[] = [
+    { do: 'report', news: { type: 'started', spec: life.spec, incarnation } },
+    { do: 'answer', id, incarnation },
+  ];
+  const overtaken = early?.incarnation === incarnation ? exited(table, early, at) : next(table, [id]);
+  return [...news, ...overtaken];
+}
+
+export function startFailed(table: ChildTable, id: string, ticket: number, error: ErrorData, at: Moment): Step[] {
+  const life = table.children.get(id);
+  if (life?.status !== 'starting' || life.ticket !== ticket) return [];
+  delete life.early;
+  if (life.lives > 0 && life.wanted)
+    return afterExit(
+      table,
+      life,
+      { id, incarnation: life.incarnation, cause: 'start-failed', charged: true, error },
+      at,
+    );
+  life.lastExit = { atMs: at.nowMs, cause: 'start-failed', error };
+  if (table.strategy !== 'dynamic') table.fault ??= namedFault(life.spec, error);
+  life.wanted = false;
+  return [{ do: 'answer', id, error }, ...settleDown(table, life), ...next(table, [id])];
+}
+
+export function stopped(table: ChildTable, id: string, ticket: number): Step[] {
+  const life = table.children.get(id);
+  if (life?.status !== 'stopping' || life.ticket !== ticket) return [];
+  const news: Step = { do: 'report', news: { type: 'stopped', spec: life.spec, incarnation: life.incarnation } };
+  return [news, ...settleDown(table, life), ...next(table, [id])];
+}
+
+/** The delay of a restart is over. */
+export function due(table: ChildTable, ids: readonly string[], ticket: number): Step[] {
+  for (const id of ids) {
+    const life = table.children.get(id);
+    if (life?.delayTicket === ticket) life.delayTicket = 0;
+  }
+  return next(table, ids);
+}
+
+export function exited(table: ChildTable, exit: ChildExit, at: Moment): Step[] {
+  const life = table.children.get(exit.id);
+  if (life?.status === 'starting' && exit.incarnation > (life.early?.incarnation ?? -1)) life.early = exit;
+  if (life?.status !== 'running' || life.incarnation !== exit.incarnation) return [];
+  return afterExit(table, life, exit, at);
+}
+
+function afterExit(table: ChildTable, life: ChildLife, exit: ChildExit, at: Moment): Step[] {
+  const { spec } = life;
+  const { cause } = exit;
+  const error = exit.error === undefined ? {} : { error: exit.error };
+  life.lastExit = { atMs: at.nowMs, cause, ...error };
+  const news: Step = { do: 'report', news: { type: 'exited', spec, incarnation: life.incarnation, cause, ...error } };
+  if (life.leaving) return [news, ...settleDown(table, life), ...next(table, [spec.id])];
+
+  const plan = planAfterExit(
+    table.strategy,
+    siblingsOf(table),
+    { id: spec.id, restart: spec.restart },
+    exitKindOf(cause),
+  );
+  if (plan.start.length === 0) {
+    life.wanted = false;
+    return [news, ...settleDown(table, life), ...next(table, [spec.id])];
+  }
+  if (exit.charged && !charge(table, exit, at)) {
+    table.fault = {
+      reason: 'ACTOR_FAILED',
+      message: `more than ${table.budget.intensity.max} restarts within ${table.budget.intensity.withinMs} ms; the last: ${spec.address} ${cause}${exit.error === undefined ? '' : `: ${exit.error.message}`}`,
+      outcome: 'unknown',
+    };
+    life.wanted = false;
+    return [news, ...settleDown(table, life)];
+  }
+
+  const delayMs = delayOf(table, life, exit, at);
+  remember(table.restarts, { atMs: at.nowMs, child: spec.id, cause, charged: exit.charged, delayMs });
+  life.status = 'waiting';
+  const ticket = ++table.tickets;
+  for (const id of plan.stop) leave(table, id, plan.start.includes(id));
+  for (const id of plan.start) {
+    const member = table.children.get(id);
+    if (member === undefined) continue;
+    member.wanted = true;
+    member.delayTicket = ticket;
+    if (member.status === 'down') member.status = 'waiting';
+  }
+  return [
+    news,
+    { do: 'report', news: { type: 'restarting', spec, incarnation: life.incarnation, cause, delayMs } },
+    { do: 'delay', ids: plan.start, ticket, delayMs },
+    ...next(table, plan.start),
+  ];
+}
+
+/** Spends the budget; several exits by one thread's death cost once. */
+function charge(table: ChildTable, exit: ChildExit, at: Moment): boolean {
+  if (exit.threadDeath !== undefined && table.threadDeaths.includes(exit.threadDeath)) return true;
+  const budget = spend(table.budget, at.monotonicMs);
+  if (budget === undefined) return false;
+  table.budget = budget;
+  if (exit.threadDeath !== undefined) remember(table.threadDeaths, exit.threadDeath);
+  return true;
+}
+
+/** Counts by charged and uncharged apart, so that no sender can lengthen the delay of a charged restart. */
+function delayOf(table: ChildTable, life: ChildLife, exit: ChildExit, at: Moment): number {
+  // A start that failed was no life at all.
+  const livedMs = exit.cause === 'start-failed' ? 0 : at.monotonicMs - life.upAtMs;
+  const quietMs = table.budget.intensity.withinMs;
+  const counter = exit.charged ? 'chargedInARow' : 'unchargedInARow';
+  const inARow = restartsInARow(life[counter], livedMs, quietMs);
+  life[counter] = inARow + 1;
+  return restartDelayMs(inARow, exit.charged, at.draw);
+}
+
+/** What can be done now, given that something changed about `ids`. */
+function next(table: ChildTable, ids: readonly string[]): Step[] {
+  if (table.strategy === 'dynamic')
+    return ids.flatMap((id) => {
+      const life = table.children.get(id);
+      if (life?.leaving) return [stop(table, life)];
+      return life !== undefined && isDue(life) ? [start(table, life)] : [];
+    });
+  const lives = [...table.children.values()];
+  if (lives.some((life) => life.leaving))
+    return lives.some((life) => life.status === 'stopping') ? [] : lastLeaving(table, lives);
+  if (table.strategy === 'one_for_one' && !table.beginning)
+    return lives.filter(isDue).map((life) => start(table, life));
+  if (lives.some((life) => life.status === 'stopping')) return [];
+  const turn = lives.find((life) => life.wanted && life.status !== 'running');
+  return turn !== undefined && isDue(turn) ? [start(table, turn)] : [];
+}
+
+function lastLeaving(table: ChildTable, lives: readonly ChildLife[]): Step[] {
+  const last = lives.findLast((life) => life.leaving);
+  return last === undefined ? [] : [stop(table, last)];
+}
+
+function isDue(life: ChildLife): boolean {
+  return life.status === 'waiting' && life.delayTicket === 0;
+}
+
+function start(table: ChildTable, life: ChildLife): Step {
+  life.status = 'starting';
+  life.ticket = ++table.tickets;
+  return { do: 'start', spec: life.spec, ticket: life.ticket };
+}
+
+function stop(table: ChildTable, life: ChildLife): Step {
+  life.status = 'stopping';
+  life.leaving = false;
+  delete life.early;
+  life.ticket = ++table.tickets;
+  return { do: 'stop', spec: life.spec, ticket: life.ticket };
+}
+
+function leave(table: ChildTable, id: string, comesBack: boolean): void {
+  const life = table.children.get(id);
+  if (life === undefined) return;
+  life.wanted = comesBack;
+  if (life.status === 'running' || life.status === 'starting') life.leaving = true;
+}
+
+function dismiss(table: ChildTable, life: ChildLife): Step[] {
+  leave(table, life.spec.id, false);
+  if (life.status !== 'waiting') return [];
+  const news: Step = { do: 'report', news: { type: 'stopped', spec: life.spec, incarnation: life.incarnation } };
+  return [...(life.lives > 0 ? [news] : []), ...settleDown(table, life)];
+}
+
+function settleDown(table: ChildTable, life: ChildLife): Step[] {
+  life.leaving = false;
+  life.status = life.wanted ? 'waiting' : 'down';
+  if (life.wanted) return [];
+  life.delayTicket = 0;
+  if (table.strategy === 'dynamic') table.children.delete(life.spec.id);
+  if (life.lives > 0) return [];
+  // Nobody who waits for its first start may wait for ever.
+  const error = new TroupeError('UNAVAILABLE', `${life.spec.address} was stopped before it was up`).toData();
+  return [{ do: 'answer', id: life.spec.id, error }];
+}
+
+/** A supervisor's error names the child already. */
+function namedFault(spec: ChildSpec, error: ErrorData): ErrorData {
+  return spec.role === 'supervisor' ? error : { ...error, message: `${spec.address} did not start: ${error.message}` };
+}
+
+function newLife(spec: ChildSpec): ChildLife {
+  return {
+    spec,
+    status: 'waiting',
+    wanted: true,
+    leaving: false,
+    ticket: 0,
+    delayTicket: 0,
+    incarnation: 0,
+    lives: 0,
+    upAtMs: 0,
+    chargedInARow: 0,
+    unchargedInARow: 0,
+  };
+}
+
+/** Only the group strategies look at siblings; dynamic children may be many. */
+function siblingsOf(table: ChildTable): { readonly id: string; readonly restart: ChildSpec['restart'] }[] {
+  if (table.strategy === 'dynamic') return [];
+  return [...table.children.values()].map(({ spec }) => ({ id: spec.id, restart: spec.restart }));
+}
+
+function every(table: ChildTable, holds: (life: ChildLife) => boolean): boolean {
+  for (const life of table.children.values()) if (!holds(life)) return false;
+  return true;
+}
+
+function remember<T>(ring: T[], item: T): void {
+  ring.push(item);
+  if (ring.length > remembered) ring.shift();
+}

@@ -1,0 +1,90 @@
+import type { RestartIntensity, RestartType } from '../runtime/define-app.ts';
+import type { ErrorData } from '../runtime/errors.ts';
+import type { ChildSpec, SupervisorSpec } from './child-spec.ts';
+import type { ChildLife, Restart } from './children.ts';
+import type { ExitCause, Strategy } from './strategy.ts';
+import type { Supervisor, SupervisorState } from './supervisor.ts';
+
+export type TreeStatus = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'failed';
+
+/** A node of the tree as plain data. */
+export interface TreeNode {
+  readonly address: string;
+  readonly role: 'supervisor' | 'actor' | 'thread' | 'system';
+  /** The kind of an actor's definition; otherwise the role. */
+  readonly kind: string;
+  readonly status: TreeStatus;
+  readonly strategy?: Strategy;
+  readonly intensity?: RestartIntensity;
+  /** Restarts within the life of its supervisor. */
+  readonly restarts: number;
+  /** 0 before the first life. */
+  readonly incarnation: number;
+  readonly restart?: RestartType;
+  /** How its last life ended. */
+  readonly error?: ErrorData;
+  readonly lastExitCause?: ExitCause;
+  readonly lastExitAtMs?: number;
+  readonly children: readonly TreeNode[];
+}
+
+/** A supervisor, looked at closely. */
+export interface SupervisorReport {
+  readonly node: TreeNode;
+  readonly state: SupervisorState;
+  /** Charged restarts that are left in the window. */
+  readonly budgetLeft: number;
+  /** The last restarts of this life, newest last; at most 32. */
+  readonly recentRestarts: readonly Restart[];
+}
+
+/** What stands below a node, and which supervisor drives it. */
+export interface Surroundings {
+  /** The life of a supervisor of the app or of the threads, if there was one. */
+  supervisorOf(spec: SupervisorSpec): Supervisor | undefined;
+  /** The group of an actor that has spawned. */
+  groupOf(spec: ChildSpec): Supervisor | undefined;
+}
+
+export function describeChild(
+  spec: ChildSpec,
+  life: Readonly<ChildLife> | undefined,
+  surroundings: Surroundings,
+): TreeNode {
+  const last = life?.lastExit;
+  return {
+    address: spec.address,
+    role: spec.role,
+    kind: spec.role === 'actor' ? spec.definition.kind : spec.role,
+    status: statusOf(life),
+    ...(spec.role === 'supervisor' ? { strategy: spec.strategy, intensity: spec.intensity } : {}),
+    restarts: Math.max(0, (life?.lives ?? 0) - 1),
+    incarnation: life?.incarnation ?? 0,
+    restart: spec.restart,
+    ...(last?.error === undefined ? {} : { error: last.error }),
+    ...(last === undefined ? {} : { lastExitCause: last.cause, lastExitAtMs: last.atMs }),
+    children: childrenOf(spec, surroundings),
+  };
+}
+
+function childrenOf(spec: ChildSpec, surroundings: Surroundings): readonly TreeNode[] {
+  const supervisor = spec.role === 'supervisor' ? surroundings.supervisorOf(spec) : surroundings.groupOf(spec);
+  if (supervisor !== undefined)
+    return Array.from(supervisor.children(), (life) => describeChild(life.spec, life, surroundings));
+  return spec.role === 'supervisor' ? spec.children.map((child) => describeChild(child, undefined, surroundings)) : [];
+}
+
+export function statusOf(life: Readonly<ChildLife> | undefined): TreeStatus {
+  switch (life?.status) {
+    case undefined:
+      return 'stopped';
+    case 'down':
+      return life?.lastExit === undefined || life.lastExit.cause === 'done' ? 'stopped' : 'failed';
+    case 'running':
+      return 'running';
+    case 'stopping':
+      return life?.wanted ? 'restarting' : 'stopping';
+    default:
+      return life?.lives === 0 ? 'starting' : 'restarting';
+  }
+}
