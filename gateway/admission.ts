@@ -1,0 +1,170 @@
+/**
+ * Reads a request of any edge as a message, or refuses it with the fault named. Everything that comes from outside is
+ * bounded here, and nowhere else; what passes is safe to copy, store and hand to an actor.
+ */
+
+import { isUtf8 } from 'node:buffer';
+import { isSystemAddress, parseAddress } from '../runtime/address.ts';
+import type { Delivery, Json } from '../runtime/envelope.ts';
+import { TroupeError } from '../runtime/errors.ts';
+import { defaults, limits } from '../runtime/limits.ts';
+import type { OutgoingMessage } from '../runtime/messaging.ts';
+
+/** A request as an edge read it from its wire, unchecked. */
+export interface RawMessage {
+  readonly to?: unknown;
+  readonly type?: unknown;
+  /** A JSON value … */
+  readonly payload?: unknown;
+  /** … or JSON text in UTF-8. */
+  readonly payloadJson?: Uint8Array;
+  /** An upper bound of the payload's size that the edge knows already, in bytes. */
+  readonly payloadAtMostBytes?: number;
+  readonly delivery?: unknown;
+  readonly timeoutMs?: unknown;
+  readonly headers?: unknown;
+  /** Always refused: the runtime alone says who sent a message. */
+  readonly from?: unknown;
+}
+
+export interface AdmittedMessage {
+  readonly message: OutgoingMessage;
+  readonly timeoutMs: number;
+}
+
+const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+/** XState takes such events as its own: one named `xstate.stop` stopped an actor. */
+const reservedType = /^(?:xstate|troupe)\./i;
+
+/** @throws TroupeError `INVALID_ADDRESS`, `INVALID_MESSAGE`, `PAYLOAD_TOO_LARGE` or `DEADLINE_EXCEEDED` */
+export function admit(raw: RawMessage): AdmittedMessage {
+  if (raw.from !== undefined && raw.from !== '')
+    throw invalid('from', 'callers cannot set "from"; the runtime says who sent a message');
+  const to = parseAddress(raw.to);
+  if (isSystemAddress(to))
+    throw new TroupeError('INVALID_ADDRESS', `${to} belongs to the runtime: it can be read, not messaged`);
+  const type = typeOf(raw.type);
+  const headers = headersOf(raw.headers);
+  const delivery = deliveryOf(raw.delivery);
+  const timeoutMs = timeoutOf(raw.timeoutMs);
+  const payload = payloadOf(raw);
+  return {
+    message: {
+      to,
+      type,
+      payload,
+      ...(delivery === undefined ? {} : { delivery }),
+      ...(headers === undefined ? {} : { headers }),
+    },
+    timeoutMs,
+  };
+}
+
+/** The error of a single wrong field. */
+export function invalid(path: string, message: string): TroupeError {
+  return new TroupeError('INVALID_MESSAGE', `${path}: ${message}`, { fields: [{ path, message }] });
+}
+
+function typeOf(type: unknown): string {
+  if (typeof type !== 'string' || type === '') throw invalid('type', 'the type of the message is missing');
+  if (type.length > limits.messageTypeCharacters)
+    throw invalid('type', `at most ${limits.messageTypeCharacters} characters`);
+  if (reservedType.test(type)) throw invalid('type', 'types that begin with "xstate." or "troupe." are reserved');
+  if (!type.isWellFormed() || /\p{Cc}/u.test(type)) throw invalid('type', 'control characters are not allowed');
+  return type;
+}
+
+function deliveryOf(delivery: unknown): Delivery | undefined {
+  if (delivery === undefined || delivery === 'at-most-once' || delivery === 'at-least-once') return delivery;
+  throw invalid('delivery', 'must be "at-most-once" or "at-least-once"');
+}
+
+function timeoutOf(timeoutMs: unknown): number {
+  if (timeoutMs === undefined) return defaults.askTimeoutMs;
+  if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs)) throw invalid('timeout', 'must be a duration');
+  if (timeoutMs > limits.askTimeoutMaxMs) throw invalid('timeout', 'must be at most 24 h; use a task for longer work');
+  if (timeoutMs <= 0) throw expired();
+  return timeoutMs;
+}
+
+/** The error of a message whose time was over when it came. */
+export function expired(): TroupeError {
+  return new TroupeError('DEADLINE_EXCEEDED', 'the deadline had passed when the message arrived');
+}
+
+function headersOf(headers: unknown): Record<string, string> | undefined {
+  if (headers === undefined) return undefined;
+  if (typeof headers !== 'object' || headers === null || Array.isArray(headers))
+    throw invalid('headers', 'must be an object of texts');
+  const entries = Object.entries(headers);
+  if (entries.length === 0) return undefined;
+  if (entries.length > limits.headers) throw invalid('headers', `at most ${limits.headers} headers`);
+  for (const [name, value] of entries) {
+    const path = `headers.${name.slice(0, 64)}`;
+    if (!headerName.test(name)) throw invalid(path, 'a header name is lower-case letters, digits and - . _');
+    if (name === '__proto__') throw invalid(path, 'this name is not allowed');
+    if (name === 'idempotency-key') throw invalid(path, 'idempotency keys are not supported by this version');
+    if (typeof value !== 'string') throw invalid(path, 'must be a text');
+    if (name.length + Buffer.byteLength(value) > limits.headerBytes)
+      throw invalid(path, `name and value together take at most ${limits.headerBytes} bytes`);
+    if (/[\0\r\n]/.test(value)) throw invalid(path, 'line breaks are not allowed');
+  }
+  return Object.fromEntries(entries);
+}
+
+function payloadOf(raw: RawMessage): Json {
+  if (raw.payloadJson !== undefined) return parsePayload(raw.payloadJson);
+  if (raw.payload === undefined) return {};
+  checkJson(raw.payload, 'payload', 1);
+  if ((raw.payloadAtMostBytes ?? Number.POSITIVE_INFINITY) > limits.payloadBytes)
+    checkSize(Buffer.byteLength(JSON.stringify(raw.payload)));
+  return raw.payload as Json;
+}
+
+function parsePayload(bytes: Uint8Array): Json {
+  checkSize(bytes.byteLength);
+  if (!isUtf8(bytes)) throw invalid('json', 'must be UTF-8');
+  let payload: unknown;
+  try {
+    payload = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+  } catch (error) {
+    throw invalid('json', `no valid JSON: ${(error as Error).message.slice(0, 120)}`);
+  }
+  checkJson(payload, 'payload', 1);
+  return payload as Json;
+}
+
+function checkSize(bytes: number): void {
+  if (bytes > limits.payloadBytes)
+    throw new TroupeError(
+      'PAYLOAD_TOO_LARGE',
+      `the payload takes ${bytes} bytes as JSON; ${limits.payloadBytes} are allowed`,
+    );
+}
+
+/** JSON and nothing else: bounded depth, finite numbers, no name that would reach an object's prototype. */
+function checkJson(value: unknown, path: string, depth: number): void {
+  if (value === null) return;
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return;
+    case 'number':
+      if (!Number.isFinite(value)) throw invalid(path, 'NaN and Infinity are no JSON');
+      return;
+    case 'object':
+      if (depth > limits.payloadDepth)
+        throw invalid('payload', `nested deeper than ${limits.payloadDepth} levels, which is the most`);
+      if (Array.isArray(value)) {
+        for (const item of value) checkJson(item, path, depth + 1);
+        return;
+      }
+      for (const name of Object.keys(value)) {
+        if (name === '__proto__') throw invalid(path, 'the name "__proto__" is not allowed');
+        checkJson((value as Record<string, unknown>)[name], path, depth + 1);
+      }
+      return;
+    default:
+      throw invalid(path, 'not a JSON value');
+  }
+}

@@ -1,0 +1,128 @@
+/** A small typed gRPC client: what the CLI, the faults and the benches speak. Errors come back as `TroupeError`s. */
+
+import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { ActorServiceClient, type Payload } from '../proto/gen/troupe/v1/actor.ts';
+import { AdminServiceClient } from '../proto/gen/troupe/v1/admin.ts';
+import { type Clock, systemClock } from '../runtime/clock.ts';
+import type { Json } from '../runtime/envelope.ts';
+import { TroupeError } from '../runtime/errors.ts';
+import { limits } from '../runtime/limits.ts';
+import { ChannelClient } from './client/channel.ts';
+import { askRequest, type ClientAskOptions, type ClientMessage, readPayload, tellRequest } from './client/requests.ts';
+import { fromGrpcStatus } from './grpc/status.ts';
+
+export interface ClientOptions {
+  readonly token?: string;
+  readonly clock?: Clock;
+  /** A connection of its own; without it, clients of one process share one per address. Default false. */
+  readonly ownConnection?: boolean;
+}
+
+export interface Client {
+  tell(message: ClientMessage): Promise<{ readonly messageId: string }>;
+  ask(message: ClientMessage, options?: Omit<ClientAskOptions, 'onChunk'>): Promise<Json>;
+  /** Resolves with the final answer, after its chunks were handed to `onChunk`. */
+  stream(message: ClientMessage, options?: ClientAskOptions): Promise<Json>;
+  /** Many messages over one call, tells in order; the fast way. */
+  channel(): ChannelClient;
+  /** Injects a fault; the node must have been started with `--allow-faults`. */
+  crashActor(address: string): Promise<void>;
+  hangActor(address: string): Promise<void>;
+  killThread(slot: number): Promise<void>;
+  /** Resolves when the connection stands. @throws TroupeError `UNAVAILABLE` */
+  ready(withinMs: number): Promise<void>;
+  close(): void;
+}
+
+/** Time that the server's own, typed answer may take beyond the ask's timeout before the transport gives up. */
+const transportGraceMs = 1_000;
+
+/** A client of the node at `address` (`host:port`); connects on first use. */
+export function connect(address: string, options: ClientOptions = {}): Client {
+  const clock = options.clock ?? systemClock;
+  const channelOptions = {
+    'grpc.max_receive_message_length': limits.transportBytes,
+    'grpc.enable_channelz': 0,
+    'grpc.enable_retries': 0,
+    ...(options.ownConnection === true ? { 'grpc.use_local_subchannel_pool': 1 } : {}),
+  };
+  const actors = new ActorServiceClient(address, credentials.createInsecure(), channelOptions);
+  let admin: AdminServiceClient | undefined;
+  const adminClient = (): AdminServiceClient => {
+    admin ??= new AdminServiceClient(address, credentials.createInsecure(), channelOptions);
+    return admin;
+  };
+  const metadata = (): Metadata => {
+    const values = new Metadata();
+    if (options.token !== undefined) values.set('authorization', `Bearer ${options.token}`);
+    return values;
+  };
+  const call = <Response>(
+    start: (callback: (error: ServiceError | null, response: Response) => void) => { cancel(): void },
+    signal?: AbortSignal,
+  ): Promise<Response> =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(new TroupeError('CANCELLED', 'the caller cancelled'));
+      const abort = (): void => running.cancel();
+      const running = start((error, response) => {
+        signal?.removeEventListener('abort', abort);
+        if (error === null) resolve(response);
+        else reject(fromGrpcStatus(error));
+      });
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+  const callOptions = (timeoutMs: number | undefined) =>
+    timeoutMs === undefined ? {} : { deadline: clock.now() + Math.max(0, timeoutMs) + transportGraceMs };
+
+  return {
+    tell: (message) => call((callback) => actors.tell(tellRequest(message), metadata(), callback)),
+    async ask(message, { timeoutMs, signal } = {}) {
+      const request = askRequest(message, timeoutMs);
+      const response = await call<{ payload: Payload['form'] }>(
+        (callback) => actors.ask(request, metadata(), callOptions(timeoutMs), callback),
+        signal,
+      );
+      return readPayload(response.payload);
+    },
+    stream(message, { timeoutMs, signal, onChunk } = {}) {
+      return new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(new TroupeError('CANCELLED', 'the caller cancelled'));
+        const responses = actors.stream(askRequest(message, timeoutMs), metadata(), callOptions(timeoutMs));
+        const abort = (): void => responses.cancel();
+        signal?.addEventListener('abort', abort, { once: true });
+        responses.on('data', ({ part }) => {
+          if (part?.$case === 'chunk') onChunk?.(readPayload(part.chunk.form));
+          else if (part?.$case === 'reply') resolve(readPayload(part.reply.form));
+        });
+        responses.on('error', (error: ServiceError) => reject(fromGrpcStatus(error)));
+        responses.on('close', () => signal?.removeEventListener('abort', abort));
+        responses.on('end', () =>
+          reject(new TroupeError('UNAVAILABLE', 'the stream ended without an answer', { outcome: 'unknown' })),
+        );
+      });
+    },
+    channel: () => new ChannelClient(actors.channel(metadata())),
+    async crashActor(target) {
+      await call((callback) => adminClient().crashActor({ address: target }, metadata(), callback));
+    },
+    async hangActor(target) {
+      await call((callback) => adminClient().hangActor({ address: target }, metadata(), callback));
+    },
+    async killThread(slot) {
+      await call((callback) => adminClient().killThread({ slot }, metadata(), callback));
+    },
+    ready: (withinMs) =>
+      new Promise((resolve, reject) => {
+        actors.waitForReady(clock.now() + withinMs, (error) =>
+          error === undefined ? resolve() : reject(new TroupeError('UNAVAILABLE', `no node answers at ${address}`)),
+        );
+      }),
+    close() {
+      actors.close();
+      admin?.close();
+    },
+  };
+}
+
+export type { ChannelClient } from './client/channel.ts';
+export type { ClientAskOptions, ClientMessage } from './client/requests.ts';

@@ -1,0 +1,95 @@
+/**
+ * The only way in. Every edge hands its requests to a sender of this dispatch, which admits them (`admission.ts`) and
+ * passes them on to the runtime; the edges only translate.
+ *
+ * 1. A sender stands for one connection. Calls of a sender reach the runtime in the order in which they are made:
+ *    nothing is awaited between admission and `Messaging`.
+ * 2. After `drain` every new message is refused with `DRAINING`; those in hand go on.
+ * 3. Whatever goes wrong comes out as a `TroupeError`.
+ */
+
+import type { Json } from '../runtime/envelope.ts';
+import { TroupeError, toErrorData } from '../runtime/errors.ts';
+import { type Log, silentLog } from '../runtime/log.ts';
+import type { Messaging } from '../runtime/messaging.ts';
+import { admit, expired, type RawMessage } from './admission.ts';
+
+export interface DispatchOptions {
+  /** The runtime's door for one sender; `connection` names it in logs. */
+  readonly messagingFor: (connection: string) => Messaging;
+  readonly log?: Log;
+}
+
+export interface AskContext {
+  /** Aborting cancels the ask. */
+  readonly signal?: AbortSignal;
+  readonly onChunk?: (chunk: Json) => void;
+  /** What is left of the call's own deadline; the earlier of it and the request's timeout counts. */
+  readonly remainingMs?: number;
+}
+
+/** One connection, as the runtime sees it. */
+export interface Sender {
+  tell(raw: RawMessage): Promise<{ readonly messageId: string }>;
+  ask(raw: RawMessage, context?: AskContext): Promise<Json>;
+}
+
+export interface Dispatch {
+  /** A new sender. */
+  connect(connection: string): Sender;
+  /** Refuses new messages from now on. */
+  drain(): void;
+  readonly draining: boolean;
+}
+
+export function createDispatch(options: DispatchOptions): Dispatch {
+  const log = options.log ?? silentLog;
+  let draining = false;
+
+  const admitOne = (raw: RawMessage) => {
+    if (draining) throw new TroupeError('DRAINING', 'the node is shutting down', { retryAfterMs: 1_000 });
+    return admit(raw);
+  };
+  const typed = (thrown: unknown): TroupeError => {
+    if (thrown instanceof TroupeError) return thrown;
+    const data = toErrorData(thrown);
+    log.error({ err: thrown }, 'a message failed in an unexpected way');
+    return TroupeError.from(data);
+  };
+
+  return {
+    connect(connection) {
+      const messaging = options.messagingFor(connection);
+      return {
+        async tell(raw) {
+          try {
+            return await messaging.tell(admitOne(raw).message);
+          } catch (thrown) {
+            throw typed(thrown);
+          }
+        },
+        async ask(raw, context = {}) {
+          try {
+            const { message, timeoutMs } = admitOne(raw);
+            const remainingMs = context.remainingMs ?? Number.POSITIVE_INFINITY;
+            if (remainingMs <= 0) throw expired();
+            if (context.signal?.aborted) throw new TroupeError('CANCELLED', 'the caller cancelled');
+            return await messaging.ask(message, {
+              timeoutMs: Math.min(timeoutMs, remainingMs),
+              ...(context.signal === undefined ? {} : { signal: context.signal }),
+              ...(context.onChunk === undefined ? {} : { onChunk: context.onChunk }),
+            });
+          } catch (thrown) {
+            throw typed(thrown);
+          }
+        },
+      };
+    },
+    drain() {
+      draining = true;
+    },
+    get draining() {
+      return draining;
+    },
+  };
+}

@@ -1,0 +1,43 @@
+/** What the handlers of all gRPC services share: the call's deadline, its cancellation, its errors. */
+
+import type { handleUnaryCall, ServerUnaryCall } from '@grpc/grpc-js';
+import type { Clock } from '../../runtime/clock.ts';
+import { toErrorData } from '../../runtime/errors.ts';
+import { toGrpcStatus } from './status.ts';
+
+/** What is left until the caller's deadline; infinite without one. */
+export function remainingMs(call: { getDeadline(): Date | number }, clock: Clock): number {
+  return Number(call.getDeadline()) - clock.now();
+}
+
+/**
+ * What the ask itself gets of it. It ends a little earlier, so that our typed error is on its way before the
+ * transport gives up with a bare status.
+ */
+export function askRemainingMs(call: { getDeadline(): Date | number }, clock: Clock): number {
+  const remaining = remainingMs(call, clock);
+  return remaining - Math.min(20, remaining / 10);
+}
+
+/** Aborts when the caller cancels or goes away. */
+export function cancellationOf(call: {
+  on(event: 'cancelled', listener: () => void): unknown;
+  cancelled: boolean;
+}): AbortSignal {
+  const controller = new AbortController();
+  if (call.cancelled) controller.abort();
+  else call.on('cancelled', () => controller.abort());
+  return controller.signal;
+}
+
+/** A unary handler from a function that answers or throws. */
+export function unary<Request, Response>(
+  answer: (call: ServerUnaryCall<Request, Response>) => Promise<Response>,
+): handleUnaryCall<Request, Response> {
+  return (call, callback) => {
+    answer(call).then(
+      (response) => callback(null, response),
+      (thrown) => callback(toGrpcStatus(toErrorData(thrown))),
+    );
+  };
+}

@@ -1,0 +1,84 @@
+/** Requests and answers between their protobuf form and ours. */
+
+import type { ServiceDefinition } from '@grpc/grpc-js';
+import {
+  type AskRequest,
+  Delivery,
+  type Payload,
+  type StreamRequest,
+  type TellRequest,
+} from '../../proto/gen/troupe/v1/actor.ts';
+import type { Json } from '../../runtime/envelope.ts';
+import { invalid, type RawMessage } from '../admission.ts';
+
+/** How a payload travels. The answer uses the form of its request. */
+export type Form = 'value' | 'json';
+
+/** A request whose bytes could not be read. */
+export class Malformed {
+  readonly fault: string;
+  constructor(fault: string) {
+    this.fault = fault;
+  }
+}
+
+/**
+ * A service whose unreadable requests reach the handler as `Malformed`. grpc-js would answer them itself, with a bare
+ * INTERNAL that says nothing to the caller.
+ */
+export function lenient<Service extends ServiceDefinition>(service: Service): Service {
+  const entries = Object.entries(service).map(([name, method]) => [
+    name,
+    {
+      ...method,
+      requestDeserialize(bytes: Buffer): unknown {
+        try {
+          return method.requestDeserialize(bytes);
+        } catch (error) {
+          return new Malformed(error instanceof Error ? error.message : String(error));
+        }
+      },
+    },
+  ]);
+  return Object.fromEntries(entries) as Service;
+}
+
+/** @throws TroupeError `INVALID_MESSAGE` when the request could not be read */
+export function readable<Request>(request: Request): Request {
+  if (request instanceof Malformed)
+    throw invalid('request', `unreadable (${request.fault}); deeply nested payloads travel as json, not as value`);
+  return request;
+}
+
+const deliveries: Readonly<Record<number, RawMessage['delivery']>> = {
+  [Delivery.DELIVERY_UNSPECIFIED]: undefined,
+  [Delivery.DELIVERY_AT_MOST_ONCE]: 'at-most-once',
+  [Delivery.DELIVERY_AT_LEAST_ONCE]: 'at-least-once',
+};
+
+export function rawOf(request: TellRequest | AskRequest | StreamRequest): RawMessage {
+  readable(request);
+  const { payload } = request;
+  const timeout = 'timeout' in request ? request.timeout : undefined;
+  return {
+    to: request.to,
+    type: request.type,
+    ...(payload?.$case === 'json' ? { payloadJson: payload.json } : {}),
+    // A Value without a kind is what some clients send for null.
+    ...(payload?.$case === 'value' ? { payload: payload.value === undefined ? null : payload.value } : {}),
+    delivery: request.delivery in deliveries ? deliveries[request.delivery] : request.delivery,
+    ...(timeout === undefined ? {} : { timeoutMs: timeout.seconds * 1_000 + timeout.nanos / 1e6 }),
+    headers: request.headers,
+    from: request.from,
+  };
+}
+
+export function formOf(request: AskRequest | StreamRequest): Form {
+  return request.payload?.$case === 'json' ? 'json' : 'value';
+}
+
+export function payloadIn(form: Form, answer: Json): NonNullable<Payload['form']> {
+  return form === 'json'
+    ? { $case: 'json', json: Buffer.from(JSON.stringify(answer ?? null)) }
+    : { $case: 'value', value: answer ?? null };
+}

@@ -1,0 +1,94 @@
+/** The gRPC edge: ActorService, AdminService, health and reflection on one port. */
+
+import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { HealthImplementation } from 'grpc-health-check';
+import { ActorServiceService } from '../../proto/gen/troupe/v1/actor.ts';
+import { AdminServiceService } from '../../proto/gen/troupe/v1/admin.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
+import { limits } from '../../runtime/limits.ts';
+import type { Log } from '../../runtime/log.ts';
+import { type EdgeAddress, formatListen, listenError, listenOf, tokenCheck } from '../access.ts';
+import { adminOperations } from '../admin/operations.ts';
+import type { AdminSources } from '../admin/sources.ts';
+import type { Dispatch } from '../dispatch.ts';
+import type { Edge } from '../edge.ts';
+import { actorService } from './actor-service.ts';
+import { adminService } from './admin-service.ts';
+import type { Channel } from './channel.ts';
+import { lenient } from './forms.ts';
+import { doorInterceptor } from './interceptor.ts';
+import { addReflection } from './reflection.ts';
+
+export interface GrpcServerOptions extends EdgeAddress {
+  readonly dispatch: Dispatch;
+  /** Without it there is no AdminService. */
+  readonly admin?: AdminSources;
+  readonly clock?: Clock;
+  readonly log?: Log;
+}
+
+const actorServiceName = 'troupe.v1.ActorService';
+const adminServiceName = 'troupe.v1.AdminService';
+
+const serverOptions: ServerOptions = {
+  // Above our own bound, so that an oversized payload gets our error with its details.
+  'grpc.max_receive_message_length': limits.transportBytes,
+  'grpc.max_send_message_length': limits.transportBytes,
+  'grpc.max_concurrent_streams': limits.connectionCalls,
+  'grpc.keepalive_time_ms': 60_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  'grpc.enable_channelz': 0,
+};
+
+/**
+ * Starts the gRPC edge.
+ *
+ * @throws TroupeError `PERMISSION_DENIED` off loopback without a token, `UNAVAILABLE` when the port is taken
+ */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<Edge> {
+  const listen = listenOf(options);
+  const clock = options.clock ?? systemClock;
+  const channels = new Set<Channel>();
+  const server = new Server({ ...serverOptions, interceptors: [doorInterceptor(tokenCheck(options.token), clock)] });
+
+  const services = [actorServiceName];
+  server.addService(lenient(ActorServiceService), actorService({ dispatch: options.dispatch, clock, channels }));
+  if (options.admin !== undefined) {
+    services.push(adminServiceName);
+    const operations = adminOperations(options.admin, options.log);
+    server.addService(lenient(AdminServiceService), adminService(operations));
+  }
+  const health = new HealthImplementation();
+  const setServing = (serving: boolean): void => {
+    for (const name of ['', ...services]) health.setStatus(name, serving ? 'SERVING' : 'NOT_SERVING');
+  };
+  setServing(true);
+  health.addToServer(server);
+  addReflection(server, [...services, 'grpc.health.v1.Health']);
+
+  const port = await new Promise<number>((resolve, reject) => {
+    const address = formatListen(listen.host, listen.port);
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(listenError(options, error)),
+    );
+  });
+
+  return {
+    address: formatListen(listen.host, port),
+    port,
+    drain() {
+      setServing(false);
+    },
+    async stop(graceMs) {
+      setServing(false);
+      for (const channel of channels) channel.finish();
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(graceMs, () => server.forceShutdown(), { keepAlive: true });
+        server.tryShutdown(() => {
+          cancel();
+          resolve();
+        });
+      });
+    },
+  };
+}
