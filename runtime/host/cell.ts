@@ -15,7 +15,7 @@ import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect, TellEffect } from '../effects.ts';
 import { type Envelope, type Json, messageInfo } from '../envelope.ts';
-import { type ErrorData, toErrorData } from '../errors.ts';
+import { type ErrorData, textOf, toErrorData } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { redact } from '../redact.ts';
 import { CellTimers } from './cell-timers.ts';
@@ -193,6 +193,17 @@ export class Cell {
   /** Fails as if the logic had thrown outside a message. */
   crash(): void {
     this.#fail({ by: 'fault' }, new Error('the actor was told to crash'));
+  }
+
+  /** What a turn said cannot leave the thread: it holds a function or another value that is no JSON. */
+  unsendable(message: FromHost, thrown: unknown): void {
+    const cause: Cause =
+      message.from === 'steps'
+        ? (message.steps.at(-1)?.cause ?? invocationCause)
+        : message.from === 'output' && message.message !== undefined
+          ? { by: 'message', message: message.message }
+          : invocationCause;
+    this.#fail(cause, new Error(`an effect holds a value that is no JSON: ${textOf(thrown)}`));
   }
 
   inspect(withContext: boolean): InspectedActivation {

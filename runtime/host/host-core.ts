@@ -12,6 +12,7 @@ import { parseAddress } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import type { App } from '../define-app.ts';
 import type { Json } from '../envelope.ts';
+import { textOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Random } from '../random.ts';
 import { Cell, type CellHost } from './cell.ts';
@@ -95,7 +96,22 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     if (outgoing.length === 0 || ended) return;
     const messages = outgoing;
     outgoing = [];
-    options.post(messages);
+    try {
+      options.post(messages);
+    } catch {
+      for (const message of messages) postAlone(message);
+    }
+  }
+
+  /** A value that cannot cross threads, such as a function in a reply, fails its actor and nobody else's. */
+  function postAlone(message: FromHost): void {
+    try {
+      options.post([message]);
+    } catch (thrown) {
+      if ('activation' in message && message.activation !== undefined)
+        cells.get(message.activation)?.unsendable(message, thrown);
+      else log.error({ message: message.from }, `a message could not leave the host thread: ${textOf(thrown)}`);
+    }
   }
 
   const host: CellHost = {

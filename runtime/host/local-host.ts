@@ -18,7 +18,7 @@ export function startLocalHost(
   let planned = false;
   let ended = false;
 
-  const end = (cause: 'died' | 'killed', error?: unknown): void => {
+  const end = (cause: 'died' | 'killed' | 'hung', error?: unknown): void => {
     if (ended) return;
     ended = true;
     // A terminated thread takes its activations with it, silently.
@@ -63,8 +63,8 @@ export function startLocalHost(
       planned = true;
       queueMicrotask(drain);
     },
-    async terminate() {
-      end('killed');
+    async terminate(cause = 'killed') {
+      end(cause);
     },
   };
 }

@@ -174,8 +174,8 @@ export interface Host {
   readonly slot: number;
   readonly incarnation: number;
   post(message: ToHost): void;
-  /** Ends the host at once; resolves after its end. */
-  terminate(): Promise<void>;
+  /** Ends the host at once; resolves after its end. `cause` is what its exit will say. */
+  terminate(cause?: 'killed' | 'hung'): Promise<void>;
 }
 
 export interface HostEvents {

@@ -1,0 +1,62 @@
+import { Worker } from 'node:worker_threads';
+import { type ErrorData, toErrorData } from '../errors.ts';
+import type { FromHost, Host, HostData, HostEvents, ToHost } from './messages.ts';
+
+type ExitCause = Parameters<HostEvents['onExit']>[0]['cause'];
+
+export interface ThreadOptions {
+  /** Limit of the thread's old heap, in MiB; default: Node's own. Reaching it ends the thread, not the process. */
+  readonly heapLimitMb?: number | undefined;
+}
+
+/** From source the entry is TypeScript, in the built package JavaScript. */
+const entry = new URL(import.meta.url.endsWith('.ts') ? './thread-host.ts' : './thread-host.js', import.meta.url);
+
+/** Starts a host in a worker thread; `onMessages` hears `ready` when it can take actors. */
+export function startThreadHost(data: HostData, events: HostEvents, options: ThreadOptions = {}): Host {
+  const worker = new Worker(entry, {
+    workerData: data,
+    name: `host-${data.slot}`,
+    ...(options.heapLimitMb === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapLimitMb } }),
+  });
+  let outgoing: ToHost[] = [];
+  let cause: ExitCause = 'died';
+  let error: ErrorData | undefined;
+  let gone = false;
+
+  const exited = new Promise<void>((resolve) => {
+    worker.once('exit', (code) => {
+      gone = true;
+      outgoing = [];
+      error ??= cause === 'died' ? toErrorData(new Error(`the host thread left with code ${code}`)) : undefined;
+      events.onExit({ cause, ...(error === undefined ? {} : { error }) });
+      resolve();
+    });
+  });
+  worker.on('message', (messages: readonly FromHost[]) => events.onMessages(messages));
+  worker.on('error', (thrown: unknown) => {
+    error = toErrorData(thrown);
+    if ((thrown as NodeJS.ErrnoException | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY') cause = 'out-of-memory';
+  });
+
+  const flush = (): void => {
+    const messages = outgoing;
+    outgoing = [];
+    if (!gone) worker.postMessage(messages);
+  };
+
+  return {
+    slot: data.slot,
+    incarnation: data.incarnation,
+    post(message) {
+      if (gone) return;
+      outgoing.push(message);
+      if (outgoing.length === 1) queueMicrotask(flush);
+    },
+    async terminate(asked = 'killed') {
+      if (!gone && cause === 'died') cause = asked;
+      await worker.terminate();
+      await exited;
+    },
+  };
+}
