@@ -1,0 +1,17 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+
+/** Every test file of the repository, as paths from its root; none where the tests are not, as in an installed package. */
+export function findTestFiles(root: string): string[] {
+  const folder = join(root, 'test');
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => join('test', file))
+    .sort();
+}
+
+/** What people call them: the file names without their ending. */
+export function namesOf(files: readonly string[]): string[] {
+  return files.map((file) => basename(file, '.test.ts'));
+}

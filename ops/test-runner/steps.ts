@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../runtime/clock.ts';
+
+/** One program that has to end well; `args` go to this Node. */
+export interface Step {
+  readonly title: string;
+  readonly args: readonly string[];
+}
+
+/** Above every honest test file, and far below the limit of a CI run. */
+const fileLimitMs = 8 * 60_000;
+
+/** Format and lint, types, generated code: everything but the tests. */
+export function checkSteps(root: string): Step[] {
+  return [
+    { title: 'format and lint', args: [program(root, '@biomejs/biome', 'biome'), 'check'] },
+    { title: 'types', args: [program(root, 'typescript', 'tsc'), '--noEmit'] },
+    { title: 'generated code', args: ['ops/proto.ts', '--check'] },
+  ];
+}
+
+/**
+ * The tests in these files. Libraries run in their development builds, which check more; the processes that tests
+ * start run what users run.
+ */
+export function testStep(root: string, files: readonly string[], watch: boolean): Step {
+  const flags = [
+    '--test',
+    '--test-reporter=spec',
+    `--test-timeout=${fileLimitMs}`,
+    `--test-concurrency=${Math.max(1, Math.min(4, availableParallelism()))}`,
+    '--conditions=development',
+    '--disable-warning=ExperimentalWarning',
+    ...(watch ? ['--watch'] : []),
+  ];
+  return { title: 'tests', args: [...flags, ...files.map((file) => join(root, file))] };
+}
+
+/** Runs all of them, also after a failure, so that one run tells everything; the answer names those that failed. */
+export async function runSteps(steps: readonly Step[], root: string, say: (text: string) => void): Promise<string[]> {
+  const failed: string[] = [];
+  for (const { title, args } of steps) {
+    const startedMs = systemClock.monotonic();
+    if (steps.length > 1) say(`== ${title}`);
+    const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit', env: testEnvironment() });
+    // Ctrl-C reaches the whole group by itself; this process stays until its child has cleaned up.
+    const stayed = (): void => {};
+    const passOn = (): void => void child.kill('SIGTERM');
+    process.on('SIGINT', stayed).on('SIGTERM', passOn);
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
+    process.off('SIGINT', stayed).off('SIGTERM', passOn);
+    if (code !== 0) failed.push(title);
+    const seconds = ((systemClock.monotonic() - startedMs) / 1000).toFixed(1);
+    if (steps.length > 1) say(`== ${title}: ${code === 0 ? 'passed' : 'FAILED'} after ${seconds} s`);
+    if (signal !== null || code === 130) break;
+  }
+  return failed;
+}
+
+/** Without what would change a test's meaning: the user's own node, and keys with which a test could spend money. */
+function testEnvironment(): NodeJS.ProcessEnv {
+  const dropped = (name: string): boolean =>
+    name.startsWith('TROUPE_') || name.endsWith('_API_KEY') || name === 'NODE_TEST_CONTEXT';
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !dropped(name)));
+}
+
+/** The JavaScript file of a package's program, which this Node runs whatever the PATH holds. */
+function program(root: string, name: string, bin: string): string {
+  const folder = join(root, 'node_modules', name);
+  const { bin: bins } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
+    bin: Record<string, string>;
+  };
+  const file = bins[bin];
+  if (file === undefined) throw new Error(`${name} has no program named ${bin}: run npm ci`);
+  return join(folder, file);
+}
