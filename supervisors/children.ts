@@ -145,7 +145,7 @@ export function remove(table: ChildTable, id: string): Step[] {
 /** Stops all children for good, in reverse. */
 export function removeAll(table: ChildTable): Step[] {
   const steps = [...table.children.values()].reverse().flatMap((life) => dismiss(table, life));
-  return [...steps, ...next(table, [...table.children.keys()])];
+  return [...steps, ...next(table, [...table.children.keys()].reverse())];
 }
 
 export function started(table: ChildTable, id: string, ticket: number, incarnation: number, at: Moment): Step[] {
@@ -177,9 +177,9 @@ export function startFailed(table: ChildTable, id: string, ticket: number, error
       at,
     );
   life.lastExit = { atMs: at.nowMs, cause: 'start-failed', error };
-  if (table.strategy !== 'dynamic') table.fault ??= namedFault(life.spec, error);
   life.wanted = false;
-  return [{ do: 'answer', id, error }, ...settleDown(table, life), ...next(table, [id])];
+  if (table.strategy !== 'dynamic') table.fault ??= namedFault(life.spec, error);
+  return [{ do: 'answer', id, error }, ...settleDown(table, life)];
 }
 
 export function stopped(table: ChildTable, id: string, ticket: number): Step[] {

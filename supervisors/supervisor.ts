@@ -224,7 +224,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   }
 
   function startChild(spec: ChildSpec, ticket: number): void {
-    const start = (async () => port.start(spec))();
+    // Off the machine's step: a nested supervisor is a machine of its own.
+    const start = Promise.resolve().then(() => port.start(spec));
     startsUnderWay.set(spec.id, start);
     const settled = (event: Event): void => {
       if (startsUnderWay.get(spec.id) === start) startsUnderWay.delete(spec.id);
@@ -252,7 +253,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   async function stopQuietly(spec: ChildSpec): Promise<void> {
     try {
-      await port.stop(spec);
+      await Promise.resolve().then(() => port.stop(spec));
     } catch (thrown) {
       log.warn({ child: spec.address, error: textOf(thrown) }, 'a child did not stop cleanly; it counts as stopped');
     }

@@ -33,7 +33,7 @@ export interface FakeActivations extends Activations {
 /** Activations without actors: a start takes one round of the event loop. */
 export function createFakeActivations(): FakeActivations {
   const listeners: ((exit: ActivationExit) => void)[] = [];
-  const releases = new Map<string, () => void>();
+  const holds = new Map<string, { release: () => void; cancel: (reason: Error) => void }>();
   const incarnations = new Map<string, number>();
   const fake: FakeActivations = {
     calls: [],
@@ -45,7 +45,8 @@ export function createFakeActivations(): FakeActivations {
       const { address } = request;
       fake.calls.push(`start ${address}`);
       fake.requests.push(request);
-      if (fake.held.has(address)) await new Promise<void>((resolve) => releases.set(address, resolve));
+      if (fake.held.has(address))
+        await new Promise<void>((resolve, reject) => holds.set(address, { release: resolve, cancel: reject }));
       if (fake.broken.has(address)) throw new Error('broken on purpose');
       if (fake.live.has(address)) throw new Error(`two lives of ${address} at once`);
       const incarnation = (incarnations.get(address) ?? 0) + 1;
@@ -55,14 +56,14 @@ export function createFakeActivations(): FakeActivations {
     },
     async stop(address) {
       fake.calls.push(`stop ${address}`);
-      fake.release(address);
+      holds.get(address)?.cancel(new Error('stopped while it was starting'));
       fake.live.delete(address);
     },
     onExit: (listener) => void listeners.push(listener),
     release(address) {
       fake.held.delete(address);
-      releases.get(address)?.();
-      releases.delete(address);
+      holds.get(address)?.release();
+      holds.delete(address);
     },
     exit(text, exit = {}) {
       const address: Address = parseAddress(text);

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseAddress } from '../../runtime/address.ts';
+import { actor, fakeTree, nodeAt, silent } from '../support/fake-tree.ts';
+
+const owner = parseAddress('/owner');
+const child = (name: string, input?: unknown) => ({ name, definition: silent, input });
+
+async function withChildren(...names: string[]) {
+  const fake = fakeTree([actor('owner'), actor('other')]);
+  await fake.start();
+  for (const name of names) await fake.tree.port.spawn(owner, child(name));
+  fake.calls();
+  return fake;
+}
+
+describe('a spawned child', () => {
+  it('starts below its owner with its input; a name in use is left alone', async () => {
+    const { tree, calls, activations } = await withChildren();
+    await tree.port.spawn(owner, child('w', { job: 1 }));
+    await tree.port.spawn(owner, child('w', { job: 2 }));
+    assert.deepEqual(calls(), ['start /owner/w']);
+    assert.deepEqual(activations.requests.at(-1)?.input, { job: 1 });
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'running');
+    assert.equal(nodeAt(tree.describe(), '/owner')?.children[0]?.address, '/owner/w');
+  });
+
+  it('is restarted after a failure, and gone when it is done', async () => {
+    const { tree, clock, activations, calls } = await withChildren('w');
+    activations.exit('/owner/w');
+    await clock.advance(200);
+    assert.deepEqual(calls(), ['start /owner/w']);
+    activations.exit('/owner/w', { cause: 'done' });
+    await clock.advance(60_000);
+    assert.deepEqual(calls(), []);
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'absent');
+  });
+
+  it('is stopped by its owner, and the name can be used at once', async () => {
+    const { tree, calls } = await withChildren('w');
+    void tree.port.stopChild(owner, 'w');
+    await tree.port.spawn(owner, child('w'));
+    assert.deepEqual(calls(), ['stop /owner/w', 'start /owner/w']);
+    await tree.port.stopChild(owner, 'nobody');
+  });
+
+  it('ends with its owner: on exit, before the owner starts again', async () => {
+    const { tree, clock, activations, calls } = await withChildren('v', 'w');
+    activations.exit('/owner');
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'restarting');
+    await clock.advance(200);
+    assert.deepEqual(calls(), ['stop /owner/w', 'stop /owner/v', 'start /owner']);
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'absent');
+  });
+
+  it('ends with its owner: on stop, before the owner itself, grandchildren first', async () => {
+    const { tree, calls } = await withChildren('w');
+    await tree.port.spawn(parseAddress('/owner/w'), child('x'));
+    calls();
+    await tree.stop(1_000);
+    assert.deepEqual(calls(), ['stop /other', 'stop /owner/w/x', 'stop /owner/w', 'stop /owner']);
+  });
+
+  it('that fails too often is a charged failure of its owner', async () => {
+    const { tree, clock, activations, events, calls } = await withChildren('w');
+    for (let blow = 0; blow < 6; blow++) {
+      activations.exit('/owner/w');
+      await clock.advance(blow < 5 ? 2_000 : 0);
+    }
+    await clock.advance(200);
+    assert.deepEqual(calls().slice(-2), ['stop /owner', 'start /owner']);
+    assert.equal(tree.supervisor('/')?.budgetLeft, 4);
+    assert.ok(events.some((event) => event.address === '/owner' && event.cause === 'gave-up'));
+  });
+
+  it('cannot be had of an owner that is not running', async () => {
+    const { tree } = await withChildren();
+    await assert.rejects(tree.port.spawn(parseAddress('/nobody'), child('w')), { reason: 'NOT_FOUND' });
+    await assert.rejects(tree.port.spawn(owner, child('../w')), { reason: 'INVALID_ADDRESS' });
+  });
+
+  it('tells its owner when its start failed, and leaves no trace', async () => {
+    const { tree, activations } = await withChildren();
+    activations.broken.add('/owner/w');
+    await assert.rejects(tree.port.spawn(owner, child('w')), { reason: 'ACTOR_FAILED' });
+    assert.equal(nodeAt(tree.describe(), '/owner/w'), undefined);
+  });
+});
