@@ -36,8 +36,9 @@ export function testCommand(): Command {
       }
       const missing = await missingNeeds(root, say);
       const strict = process.env.CI === 'true';
-      for (const need of missing)
-        say(`missing: ${need.name}: ${need.remedy}. ${strict ? '' : `Skipped: ${need.tests}.`}`);
+      for (const need of missing) {
+        say(`missing: ${need.name}: ${need.remedy}${strict ? '' : `; skipped: the tests of ${need.tests}`}`);
+      }
       if (strict && missing.length > 0) {
         throw new CommandFailed(exitCodes.failed, 'under CI=true nothing that the tests need may be missing');
       }

