@@ -11,6 +11,7 @@
 
 import type { AnyActorRef } from 'xstate';
 import type { LogicEvent, Program, Stepper, Turn } from '../activation/machine.ts';
+import type { Address } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect, TellEffect } from '../effects.ts';
@@ -56,7 +57,7 @@ const roundMs = 8;
 
 export class Cell {
   readonly activation: number;
-  readonly address: string;
+  readonly address: Address;
   readonly definition: ActorDefinition;
   readonly #host: CellHost;
   readonly #program: Program;
@@ -75,7 +76,7 @@ export class Cell {
 
   constructor(host: CellHost, definition: ActorDefinition, program: Program, order: StartOrder) {
     this.activation = order.activation;
-    this.address = order.address;
+    this.address = order.address as Address;
     this.definition = definition;
     this.#host = host;
     this.#program = program;
@@ -144,7 +145,7 @@ export class Cell {
   /** One round: at most `most` turns. The host calls it as long as there are inputs. */
   run(most: number): number {
     const { clock } = this.#host;
-    const startedMs = clock.monotonic();
+    let startedMs = 0;
     let turns = 0;
     let handled = 0;
     while (turns < most && this.#status === 'running' && this.#head < this.#queue.length) {
@@ -153,7 +154,8 @@ export class Cell {
       turns += 1;
       if (input.turn === 'message' && !input.commit) handled += 1;
       this.#take(input);
-      if ((turns & 3) === 0 && clock.monotonic() - startedMs > roundMs) break;
+      if (turns === 1) startedMs = clock.monotonic();
+      else if ((turns & 3) === 0 && clock.monotonic() - startedMs > roundMs) break;
     }
     if (this.#head === this.#queue.length || this.#status !== 'running') {
       this.#queue = [];
@@ -195,7 +197,7 @@ export class Cell {
     this.#fail({ by: 'fault' }, new Error('the actor was told to crash'));
   }
 
-  /** What a turn said cannot leave the thread: it holds a function or another value that is no JSON. */
+  /** What a turn said cannot leave the thread: it holds a cycle or another value that is no JSON. */
   unsendable(message: FromHost, thrown: unknown): void {
     const cause: Cause =
       message.from === 'steps'
@@ -297,12 +299,15 @@ export class Cell {
   }
 
   #release(effects: readonly Effect[], message: string | undefined): void {
-    const others: Effect[] = [];
+    let others: Effect[] | undefined;
     for (const effect of effects) {
-      if (effect.type !== 'troupe.tell') others.push(effect);
-      else if (!this.#host.tellLocally(this, effect)) this.#send(effect);
+      if (effect.type === 'troupe.tell') {
+        if (!this.#host.tellLocally(this, effect)) this.#send(effect);
+      } else if (others === undefined) others = [effect];
+      else others.push(effect);
     }
-    if (others.length > 0) this.#host.post({ from: 'output', activation: this.activation, effects: others, message });
+    if (others !== undefined)
+      this.#host.post({ from: 'output', activation: this.activation, effects: others, message });
   }
 
   #send(tell: TellEffect): void {

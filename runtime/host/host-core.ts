@@ -8,7 +8,6 @@
  */
 
 import { createProgram, type Program } from '../activation/machine.ts';
-import { parseAddress } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import type { App } from '../define-app.ts';
 import type { Json } from '../envelope.ts';
@@ -103,7 +102,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     }
   }
 
-  /** A value that cannot cross threads, such as a function in a reply, fails its actor and nobody else's. */
+  /** A value that cannot cross threads, such as a cycle in a reply, fails its actor and nobody else's. */
   function postAlone(message: FromHost): void {
     try {
       options.post([message]);
@@ -132,8 +131,8 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       else
         target.deliverLocally({
           id: random.id(),
-          to: parseAddress(tell.address),
-          from: parseAddress(from.address),
+          to: target.address,
+          from: from.address,
           type: tell.messageType,
           payload: (tell.payload ?? {}) as Json,
           delivery: 'at-most-once',

@@ -4,6 +4,7 @@ import { type Random, systemRandom } from '../random.ts';
 import { createHostCore } from './host-core.ts';
 import { loadApp } from './load-app.ts';
 import type { Host, HostData, HostEvents, ToHost } from './messages.ts';
+import { fromWire, toWire } from './wire.ts';
 
 /**
  * A host in this process, for tests: no thread, the same core, and messages copied as a thread border copies them.
@@ -28,7 +29,7 @@ export function startLocalHost(
   const drain = (): void => {
     planned = false;
     if (core === undefined || ended || incoming.length === 0) return;
-    const messages = structuredClone(incoming);
+    const messages = fromWire(toWire(incoming));
     incoming = [];
     core.receive(messages);
   };
@@ -40,7 +41,7 @@ export function startLocalHost(
         clock: options.clock ?? systemClock,
         random: options.random ?? systemRandom,
         post(messages) {
-          const copy = structuredClone(messages);
+          const copy = fromWire(toWire(messages));
           queueMicrotask(() => {
             if (!ended) events.onMessages(copy);
           });

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorData, toErrorData } from '../errors.ts';
 import type { FromHost, Host, HostData, HostEvents, ToHost } from './messages.ts';
+import { fromWire, toWire, type Wire } from './wire.ts';
 
 type ExitCause = Parameters<HostEvents['onExit']>[0]['cause'];
 
@@ -33,7 +34,7 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
       resolve();
     });
   });
-  worker.on('message', (messages: readonly FromHost[]) => events.onMessages(messages));
+  worker.on('message', (wire: Wire<FromHost>) => events.onMessages(fromWire(wire)));
   worker.on('error', (thrown: unknown) => {
     error = toErrorData(thrown);
     if ((thrown as NodeJS.ErrnoException | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY') cause = 'out-of-memory';
@@ -42,7 +43,7 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
   const flush = (): void => {
     const messages = outgoing;
     outgoing = [];
-    if (!gone) worker.postMessage(messages);
+    if (!gone) worker.postMessage(toWire(messages));
   };
 
   return {

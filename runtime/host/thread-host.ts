@@ -6,11 +6,12 @@ import { systemRandom } from '../random.ts';
 import { createHostCore } from './host-core.ts';
 import { loadApp } from './load-app.ts';
 import type { FromHost, HostData, ToHost } from './messages.ts';
+import { fromWire, toWire, type Wire } from './wire.ts';
 
 if (parentPort === null) throw new Error('thread-host runs as a worker thread only');
 const port = parentPort;
 
-const post = (messages: readonly FromHost[]): void => port.postMessage(messages);
+const post = (messages: readonly FromHost[]): void => port.postMessage(toWire(messages));
 
 const core = createHostCore({
   app: await loadApp((workerData as HostData).app),
@@ -20,5 +21,5 @@ const core = createHostCore({
   heapUsedBytes: () => process.memoryUsage().heapUsed,
   mayHang: true,
 });
-port.on('message', (messages: readonly ToHost[]) => core.receive(messages));
+port.on('message', (wire: Wire<ToHost>) => core.receive(fromWire(wire)));
 post([{ from: 'ready' }]);
