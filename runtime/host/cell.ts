@@ -20,6 +20,7 @@ import { type ErrorData, textOf, toErrorData } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { redact } from '../redact.ts';
 import { CellTimers } from './cell-timers.ts';
+import type { InHand } from './in-hand.ts';
 import type { Cause, FromHost, InspectedActivation, StepRecord, ToHost, TurnInput } from './messages.ts';
 import { checkMessage } from './validate.ts';
 
@@ -27,6 +28,9 @@ import { checkMessage } from './validate.ts';
 export interface CellHost {
   readonly clock: Clock;
   readonly log: Log;
+  readonly inHand: InHand;
+  /** Counts the posts that left. */
+  readonly posts: number;
   /** Hands a message to the main thread, with the next post. */
   post(message: FromHost): void;
   /** The cell has inputs; the host will `run` it. */
@@ -70,6 +74,8 @@ export class Cell {
   #number = 0;
   /** Committed turns whose work on the thread waits, by number. */
   #unfinished: { readonly number: number; readonly turn: Turn }[] = [];
+  #fedUnreported = 0;
+  #fedPosts = 0;
   #status: 'running' | 'done' | 'over' = 'running';
   /** Whether the host has this cell in its list of ready ones. */
   listed = false;
@@ -153,6 +159,7 @@ export class Cell {
       this.#head += 1;
       turns += 1;
       if (input.turn === 'message' && !input.commit) handled += 1;
+      this.#host.inHand.note(this.activation, this.#fedIndex(input));
       this.#take(input);
       if (turns === 1) startedMs = clock.monotonic();
       else if ((turns & 3) === 0 && clock.monotonic() - startedMs > roundMs) break;
@@ -162,6 +169,7 @@ export class Cell {
       this.#head = 0;
     }
     this.#flush();
+    this.#host.inHand.clear();
     if (handled > 0) this.#host.post({ from: 'handled', activation: this.activation, count: handled });
     return turns;
   }
@@ -195,6 +203,17 @@ export class Cell {
   /** Fails as if the logic had thrown outside a message. */
   crash(): void {
     this.#fail({ by: 'fault' }, new Error('the actor was told to crash'));
+  }
+
+  /** Which of the fed turns that no post has reported this one is; -1 for others. */
+  #fedIndex(input: Input): number {
+    if (input.turn === 'message' ? !input.commit : input.turn !== 'timer' || !this.#persistent) return -1;
+    if (this.#fedPosts !== this.#host.posts) {
+      this.#fedPosts = this.#host.posts;
+      this.#fedUnreported = 0;
+    }
+    this.#fedUnreported += 1;
+    return this.#fedUnreported - 1;
   }
 
   /** What a turn said cannot leave the thread: it holds a cycle or another value that is no JSON. */

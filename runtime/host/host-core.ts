@@ -15,6 +15,7 @@ import { textOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Random } from '../random.ts';
 import { Cell, type CellHost } from './cell.ts';
+import type { InHand } from './in-hand.ts';
 import type { FromHost, ToHost } from './messages.ts';
 import { OpenSends } from './open-sends.ts';
 
@@ -26,6 +27,8 @@ export interface HostCoreOptions {
   readonly post: (messages: FromHost[]) => void;
   /** Heap in use, in bytes. */
   readonly heapUsedBytes: () => number;
+  /** Where the turn in hand is noted. */
+  readonly inHand: InHand;
   /** Whether the fault door may block this thread for good. */
   readonly mayHang: boolean;
 }
@@ -53,6 +56,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
   let pumping = false;
   let pumpPlanned = false;
   let ended = false;
+  let posts = 1;
   let droppedLocally = 0;
   let droppedToldMs = Number.NEGATIVE_INFINITY;
 
@@ -95,6 +99,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     if (outgoing.length === 0 || ended) return;
     const messages = outgoing;
     outgoing = [];
+    posts += 1;
     try {
       options.post(messages);
     } catch {
@@ -116,6 +121,10 @@ export function createHostCore(options: HostCoreOptions): HostCore {
   const host: CellHost = {
     clock,
     log,
+    inHand: options.inHand,
+    get posts() {
+      return posts;
+    },
     post,
     ready(cell) {
       if (cell.listed) return;

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { toErrorData } from '../errors.ts';
 import { type Random, systemRandom } from '../random.ts';
 import { createHostCore } from './host-core.ts';
+import { InHand } from './in-hand.ts';
 import { loadApp } from './load-app.ts';
 import type { Host, HostData, HostEvents, ToHost } from './messages.ts';
 import { fromWire, toWire } from './wire.ts';
@@ -47,6 +48,7 @@ export function startLocalHost(
           });
         },
         heapUsedBytes: () => process.memoryUsage().heapUsed,
+        inHand: new InHand(),
         mayHang: false,
       });
       events.onMessages([{ from: 'ready' }]);

@@ -180,6 +180,14 @@ export interface Host {
 
 export interface HostEvents {
   onMessages(messages: readonly FromHost[]): void;
-  /** The host is gone for good; called once, after its thread's `exit`. */
-  onExit(exit: { readonly cause: 'died' | 'hung' | 'killed' | 'out-of-memory'; readonly error?: ErrorData }): void;
+  /** The host is gone for good; called once, after its thread's `exit` and after all that it said. */
+  onExit(exit: {
+    readonly cause: 'died' | 'hung' | 'killed' | 'out-of-memory';
+    readonly error?: ErrorData;
+    /**
+     * The fed turn that was being stepped: which one, from 0, of those that were fed to the activation with
+     * `commit: true` (or as timers) and that no message of the host has reported.
+     */
+    readonly inHand?: { readonly activation: number; readonly turn: number };
+  }): void;
 }

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorData, toErrorData } from '../errors.ts';
+import { InHand } from './in-hand.ts';
 import type { FromHost, Host, HostData, HostEvents, ToHost } from './messages.ts';
 import { fromWire, toWire, type Wire } from './wire.ts';
 
@@ -10,13 +11,20 @@ export interface ThreadOptions {
   readonly heapLimitMb?: number | undefined;
 }
 
+/** What the thread finds as its `workerData`. */
+export interface ThreadData {
+  readonly data: HostData;
+  readonly inHand: SharedArrayBuffer;
+}
+
 /** From source the entry is TypeScript, in the built package JavaScript. */
 const entry = new URL(import.meta.url.endsWith('.ts') ? './thread-host.ts' : './thread-host.js', import.meta.url);
 
 /** Starts a host in a worker thread; `onMessages` hears `ready` when it can take actors. */
 export function startThreadHost(data: HostData, events: HostEvents, options: ThreadOptions = {}): Host {
+  const inHand = new InHand();
   const worker = new Worker(entry, {
-    workerData: data,
+    workerData: { data, inHand: inHand.cells.buffer } satisfies ThreadData,
     name: `host-${data.slot}`,
     ...(options.heapLimitMb === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapLimitMb } }),
   });
@@ -30,7 +38,12 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
       gone = true;
       outgoing = [];
       error ??= cause === 'died' ? toErrorData(new Error(`the host thread left with code ${code}`)) : undefined;
-      events.onExit({ cause, ...(error === undefined ? {} : { error }) });
+      const turn = inHand.read();
+      events.onExit({
+        cause,
+        ...(error === undefined ? {} : { error }),
+        ...(turn === undefined ? {} : { inHand: turn }),
+      });
       resolve();
     });
   });

@@ -4,8 +4,10 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../clock.ts';
 import { systemRandom } from '../random.ts';
 import { createHostCore } from './host-core.ts';
+import { InHand } from './in-hand.ts';
 import { loadApp } from './load-app.ts';
-import type { FromHost, HostData, ToHost } from './messages.ts';
+import type { FromHost, ToHost } from './messages.ts';
+import type { ThreadData } from './thread-client.ts';
 import { fromWire, toWire, type Wire } from './wire.ts';
 
 if (parentPort === null) throw new Error('thread-host runs as a worker thread only');
@@ -13,12 +15,14 @@ const port = parentPort;
 
 const post = (messages: readonly FromHost[]): void => port.postMessage(toWire(messages));
 
+const { data, inHand } = workerData as ThreadData;
 const core = createHostCore({
-  app: await loadApp((workerData as HostData).app),
+  app: await loadApp(data.app),
   clock: systemClock,
   random: systemRandom,
   post,
   heapUsedBytes: () => process.memoryUsage().heapUsed,
+  inHand: new InHand(inHand),
   mayHang: true,
 });
 port.on('message', (wire: Wire<ToHost>) => core.receive(fromWire(wire)));
