@@ -1,7 +1,7 @@
 import { distance } from 'fastest-levenshtein';
 
 /** The known name that a mistyped one most likely means; `undefined` when none is near. */
-export function nearestName(typed: string, known: readonly string[]): string | undefined {
+export function nearest(typed: string, known: readonly string[]): string | undefined {
   let best: { name: string; edits: number } | undefined;
   for (const name of known) {
     const edits = distance(typed.toLowerCase(), name.toLowerCase());
@@ -12,6 +12,6 @@ export function nearestName(typed: string, known: readonly string[]): string | u
 
 /** "; did you mean NAME?", or nothing. */
 export function suggestion(typed: string, known: readonly string[]): string {
-  const name = nearestName(typed, known);
+  const name = nearest(typed, known);
   return name === undefined ? '' : `; did you mean ${name}?`;
 }

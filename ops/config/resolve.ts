@@ -9,6 +9,7 @@
 import { dirname, resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import type { z } from 'zod';
+import { formatListen, isLoopback } from '../../gateway/access.ts';
 import { ConfigError, type ConfigFault } from './fault.ts';
 import { suggestion } from './nearest.ts';
 import { applicationDefaults, fileFaults, leavesOf, type SectionsSchema, sectionsOf, variablesOf } from './sections.ts';
@@ -22,7 +23,7 @@ import {
   settingNames,
   settingOf,
 } from './settings.ts';
-import { formatListenAddress, isLoopback, parseListenAddress } from './values.ts';
+import { parseListenAddress } from './values.ts';
 
 /** Where a value came from; `name` is the flag, the variable or the file. */
 export interface Origin {
@@ -209,7 +210,7 @@ function exposureFaults(values: SettingValues): ConfigFault[] {
       : [
           {
             where: flagOf(name),
-            message: `${formatListenAddress(address)} can be reached from outside this machine: set ${envOf('token')}, or listen on 127.0.0.1`,
+            message: `${formatListen(address.host, address.port)} can be reached from outside this machine: set ${envOf('token')}, or listen on 127.0.0.1`,
           },
         ];
   });

@@ -77,16 +77,6 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return host === undefined || port > 65_535 ? undefined : { host, port };
 }
 
-/** Writes `host:port`, an IPv6 host in brackets. */
-export function formatListenAddress({ host, port }: ListenAddress): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** Whether only this machine reaches what listens on this host. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
 export const listenAddress = z
   .string({ error: 'write host:port, such as 127.0.0.1:8000' })
   .refine((text) => parseListenAddress(text) !== undefined, {

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import { describeConfig } from '../../ops/config/describe.ts';
 import { ConfigError } from '../../ops/config/fault.ts';
-import { nearestName } from '../../ops/config/nearest.ts';
+import { nearest } from '../../ops/config/nearest.ts';
 import { type ConfigSources, resolveConfig } from '../../ops/config/resolve.ts';
 import { envOf, keyOf, type SettingName, settingNames, settings } from '../../ops/config/settings.ts';
 import { formatDuration, parseDurationMs, parseListenAddress } from '../../ops/config/values.ts';
@@ -163,7 +163,7 @@ describe('configuration', () => {
     assert.equal(parseDurationMs('30'), undefined);
     assert.deepEqual(parseListenAddress('[::1]:80'), { host: '::1', port: 80 });
     assert.equal(parseListenAddress('::1:80'), undefined);
-    assert.equal(nearestName('grcp_addr', ['http_addr', 'grpc_addr']), 'grpc_addr');
-    assert.equal(nearestName('zzzzzz', ['http_addr']), undefined);
+    assert.equal(nearest('grcp_addr', ['http_addr', 'grpc_addr']), 'grpc_addr');
+    assert.equal(nearest('zzzzzz', ['http_addr']), undefined);
   });
 });

@@ -1,0 +1,124 @@
+/**
+ * Proves that a data folder is used by one node at a time, also when two start in the same instant and when the last
+ * one was killed.
+ *
+ * The lock is the file `lock.<generation>` with the highest generation; its owner is the process that it names, while
+ * that runs and has not released it.
+ *
+ * Invariants:
+ * 1. A file appears whole and only where none was (`link`), so a generation has one owner.
+ * 2. Generation n+1 is only made by who saw the owner of n dead or gone, and n was the highest then.
+ * 3. The highest file is never removed. Lower ones are removed by the owner of a higher one, so who was slow between
+ *    looking and making may make one that is no longer the highest: it looks again, and gives its own back.
+ */
+
+import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.ts';
+
+interface LockRecord extends ProcessIdentity {
+  /** Epoch under which the node entered the engine's namespace. */
+  readonly nodeEpoch?: number;
+  readonly released?: true;
+}
+
+export interface DataLock {
+  /** Epoch of the node that held the folder last and was killed; its leases may be taken over at once. */
+  readonly succeeds: number | undefined;
+  /** Notes the epoch of this node for whoever comes after. */
+  noteEpoch(nodeEpoch: number): void;
+  release(): void;
+}
+
+/** The folder is in use. */
+export class DataInUse extends Error {
+  override readonly name = 'DataInUse';
+  readonly pid: number;
+
+  constructor(folder: string, pid: number) {
+    super(`${folder} is in use by process ${pid}; stop it with: troupe down`);
+    this.pid = pid;
+  }
+}
+
+const lockFile = /^lock\.(\d+)$/;
+
+/** Takes the folder. @throws DataInUse */
+export function lockData(folder: string, identity: ProcessIdentity = ownIdentity()): DataLock {
+  for (;;) {
+    const highest = highestGeneration(folder);
+    const former = highest === 0 ? undefined : readRecord(folder, highest);
+    if (former !== undefined && former.released !== true && isAlive(former)) throw new DataInUse(folder, former.pid);
+    const generation = highest + 1;
+    // Until this node has an epoch of its own, whoever succeeds it succeeds the same node as it does.
+    const succeeds = former?.released === true ? undefined : former?.nodeEpoch;
+    const record: LockRecord = { ...identity, ...(succeeds === undefined ? {} : { nodeEpoch: succeeds }) };
+    if (!create(folder, generation, record)) continue;
+    if (highestGeneration(folder) !== generation) {
+      rmSync(pathOf(folder, generation), { force: true });
+      continue;
+    }
+    for (const lower of generations(folder)) if (lower < generation) rmSync(pathOf(folder, lower), { force: true });
+    return { succeeds, ...heldLock(folder, generation, record) };
+  }
+}
+
+/** The live owner of the folder, if there is one. */
+export function lockOwner(folder: string): ProcessIdentity | undefined {
+  const highest = highestGeneration(folder);
+  const record = highest === 0 ? undefined : readRecord(folder, highest);
+  return record !== undefined && record.released !== true && isAlive(record) ? record : undefined;
+}
+
+function heldLock(folder: string, generation: number, first: LockRecord): Omit<DataLock, 'succeeds'> {
+  let record = first;
+  const write = (next: LockRecord): void => {
+    record = next;
+    const draft = draftOf(folder, generation, record);
+    renameSync(draft, pathOf(folder, generation));
+  };
+  return {
+    noteEpoch: (nodeEpoch) => write({ ...record, nodeEpoch }),
+    release: () => write({ ...record, released: true }),
+  };
+}
+
+function draftOf(folder: string, generation: number, record: LockRecord): string {
+  const draft = `${pathOf(folder, generation)}.${record.pid}.draft`;
+  writeFileSync(draft, JSON.stringify(record), { mode: 0o600 });
+  return draft;
+}
+
+function create(folder: string, generation: number, record: LockRecord): boolean {
+  const draft = draftOf(folder, generation, record);
+  try {
+    linkSync(draft, pathOf(folder, generation));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+const pathOf = (folder: string, generation: number): string => join(folder, `lock.${generation}`);
+
+function generations(folder: string): number[] {
+  return readdirSync(folder).flatMap((name) => {
+    const generation = lockFile.exec(name)?.[1];
+    return generation === undefined ? [] : [Number(generation)];
+  });
+}
+
+const highestGeneration = (folder: string): number => Math.max(0, ...generations(folder));
+
+function readRecord(folder: string, generation: number): LockRecord | undefined {
+  try {
+    const record: unknown = JSON.parse(readFileSync(pathOf(folder, generation), 'utf8'));
+    const { pid, started } = record as Partial<LockRecord>;
+    return typeof pid === 'number' && typeof started === 'string' ? (record as LockRecord) : undefined;
+  } catch {
+    return undefined;
+  }
+}

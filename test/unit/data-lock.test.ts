@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { DataInUse, lockData, lockOwner } from '../../ops/data-lock.ts';
+import { identityOf, isAlive, ownIdentity } from '../../ops/process-identity.ts';
+
+const folders: string[] = [];
+const freshFolder = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'troupe lock '));
+  folders.push(folder);
+  return folder;
+};
+after(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true });
+});
+
+const lockModule = new URL('../../ops/data-lock.ts', import.meta.url).href;
+
+/** A process that says whether it got the lock, and lives until it is killed. */
+function contender(folder: string): { pid: number; said: Promise<string>; kill: () => Promise<void> } {
+  const code = `
+    import { lockData } from ${JSON.stringify(lockModule)};
+    let said = 'refused';
+    try { const lock = lockData(${JSON.stringify(folder)}); lock.noteEpoch(process.pid); said = 'got ' + lock.succeeds; } catch (error) { if (error.name !== 'DataInUse') said = String(error); }
+    process.stdout.write(said);
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const said = once(child.stdout, 'data').then(([chunk]) => String(chunk));
+  return {
+    pid: child.pid ?? 0,
+    said,
+    async kill() {
+      const exited = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+describe('the lock of a data folder', () => {
+  it('has one owner, named to whoever comes second, until it is released', () => {
+    const folder = freshFolder();
+    const lock = lockData(folder);
+    assert.equal(lock.succeeds, undefined);
+    lock.noteEpoch(41);
+    assert.throws(
+      () => lockData(folder),
+      (error: Error) => error instanceof DataInUse && error.pid === process.pid,
+    );
+    assert.equal(lockOwner(folder)?.pid, process.pid);
+    lock.release();
+    assert.equal(lockOwner(folder), undefined);
+    assert.equal(lockData(folder).succeeds, undefined, 'a node that left in order needs no successor');
+  });
+
+  it('goes from a killed owner to exactly one of many who want it at once, with the epoch of the dead', async () => {
+    const folder = freshFolder();
+    const dead = contender(folder);
+    assert.equal(await dead.said, 'got undefined');
+    await dead.kill();
+    const contenders = Array.from({ length: 6 }, () => contender(folder));
+    try {
+      const said = await Promise.all(contenders.map((each) => each.said));
+      assert.deepEqual(
+        said.filter((text) => text !== 'refused'),
+        [`got ${dead.pid}`],
+      );
+      assert.equal(lockOwner(folder)?.pid, contenders[said.findIndex((text) => text !== 'refused')]?.pid);
+    } finally {
+      await Promise.all(contenders.map((each) => each.kill()));
+    }
+    assert.equal(readdirSync(folder).length, 1, 'nothing stays behind but the lock itself');
+  });
+
+  it('hands the epoch on when its owner died before it had one of its own', () => {
+    const folder = freshFolder();
+    const gone = { pid: process.pid, started: 'another life' };
+    lockData(folder, gone).noteEpoch(7);
+    assert.equal(lockData(folder, gone).succeeds, 7);
+    assert.equal(lockData(folder).succeeds, 7);
+  });
+
+  it('tells a process from its dead namesake', () => {
+    const own = ownIdentity();
+    assert(isAlive(own));
+    assert(!isAlive({ ...own, started: `${own.started}0` }));
+    assert.equal(identityOf(2 ** 30), undefined);
+  });
+});
