@@ -1,6 +1,6 @@
 /** The gRPC edge: ActorService, AdminService, health and reflection on one port. */
 
-import { Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, type ServerOptions, setLogVerbosity } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { ActorServiceService } from '../../proto/gen/troupe/v1/actor.ts';
 import { AdminServiceService } from '../../proto/gen/troupe/v1/admin.ts';
@@ -26,6 +26,9 @@ export interface GrpcServerOptions extends EdgeAddress {
   readonly clock?: Clock;
   readonly log?: Log;
 }
+
+// What it would print reaches us as errors; standard error belongs to the node's own log.
+setLogVerbosity(logVerbosity.NONE);
 
 const actorServiceName = 'troupe.v1.ActorService';
 const adminServiceName = 'troupe.v1.AdminService';

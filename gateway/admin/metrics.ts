@@ -1,0 +1,86 @@
+/**
+ * What `/metrics` shows, read from the sources when it is asked for. Labels are kind, supervisor, thread and outcome
+ * only: an actor's address would make as many series as there are actors.
+ */
+
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { AdminSources, TreeSource } from './sources.ts';
+
+export interface AdminMetrics {
+  readonly contentType: string;
+  /** The text that Prometheus reads. */
+  scrape(): Promise<string>;
+}
+
+export function adminMetrics(sources: AdminSources): AdminMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const gauge = (name: string, help: string, labelNames: string[]): Gauge =>
+    new Gauge({ name, help, labelNames, registers });
+  const actors = gauge('troupe_actors', 'Actors that are awake', ['kind', 'thread']);
+  const inHand = gauge('troupe_mailbox_in_hand', 'Messages that are with a thread', ['kind']);
+  const waiting = gauge('troupe_mailbox_waiting', 'Messages that wait in memory', ['kind']);
+  const restarts = gauge('troupe_supervisor_restarts', 'Restarts of the children there are', ['supervisor']);
+  const threadActors = gauge('troupe_thread_actors', 'Actors of a host thread', ['thread']);
+  const threadLag = gauge('troupe_thread_lag_seconds', 'How late a host thread answers', ['thread']);
+  const threadHeap = gauge('troupe_thread_heap_used_bytes', 'Heap in use of a host thread', ['thread']);
+  const running = gauge('troupe_thread_running', '1 while the host thread runs', ['thread']);
+  const shardsHeld = gauge('troupe_shards_held', 'Shards that this node owns', []);
+  const counters = new Map<string, Counter | Gauge>();
+
+  const readTree = (): void => {
+    restarts.reset();
+    walkSupervisors(sources.tree(), (supervisor, count) => restarts.set({ supervisor }, count));
+  };
+  const readActors = async (): Promise<void> => {
+    for (const metric of [actors, inHand, waiting]) metric.reset();
+    for (const { kind, thread, mailbox } of await sources.inspection.actors()) {
+      actors.inc({ kind, thread: String(thread) });
+      inHand.inc({ kind }, mailbox.inHand);
+      waiting.inc({ kind }, mailbox.waiting);
+    }
+  };
+  const readThreads = (): void => {
+    for (const thread of sources.inspection.threads()) {
+      const label = { thread: String(thread.slot) };
+      threadActors.set(label, thread.actors);
+      threadLag.set(label, thread.lagMs / 1_000);
+      threadHeap.set(label, thread.heapUsedBytes);
+      running.set(label, thread.status === 'running' ? 1 : 0);
+    }
+    shardsHeld.set(sources.inspection.shards().filter(({ held }) => held).length);
+  };
+  const readCounters = (): void => {
+    for (const [name, value] of Object.entries(sources.inspection.counters())) {
+      let metric = counters.get(name);
+      if (metric === undefined) {
+        const settings = { name: `troupe_${name}`, help: name.replaceAll('_', ' '), registers };
+        metric = name.endsWith('_total') ? new Counter(settings) : new Gauge(settings);
+        counters.set(name, metric);
+      }
+      metric.reset();
+      metric.inc(value);
+    }
+  };
+
+  return {
+    contentType: registry.contentType,
+    async scrape() {
+      readTree();
+      readThreads();
+      readCounters();
+      await readActors();
+      return await registry.metrics();
+    },
+  };
+}
+
+function walkSupervisors(node: TreeSource, visit: (address: string, restarts: number) => void): void {
+  if (node.role !== 'supervisor') return;
+  visit(
+    node.address,
+    node.children.reduce((sum, child) => sum + child.restarts, 0),
+  );
+  for (const child of node.children) walkSupervisors(child, visit);
+}

@@ -1,0 +1,79 @@
+/** What the admin edge answers, for the OpenAPI document. */
+
+import * as z from 'zod';
+
+const json = z.unknown().meta({ description: 'Any JSON value' });
+
+export const treeSchema = z
+  .object({
+    address: z.string(),
+    kind: z.string(),
+    role: z.enum(['supervisor', 'actor']),
+    status: z.string(),
+    state: json,
+    incarnation: z.number().int(),
+    restarts: z.number().int(),
+    thread: z.number().int().nullable(),
+    strategy: z.string().optional(),
+    error: z.string().optional(),
+    get children() {
+      return z.array(treeSchema).readonly();
+    },
+  })
+  .meta({ id: 'TreeNode' });
+
+/** The tree refers to itself, which only a named schema can. */
+export const namedSchemas = z.registry<{ id: string }>().add(treeSchema, { id: 'TreeNode' });
+
+export const actorSchema = z.object({
+  address: z.string(),
+  kind: z.string(),
+  status: z.string(),
+  incarnation: z.number().int(),
+  persist: z.enum(['none', 'snapshot']),
+  thread: z.number().int(),
+  state: json,
+  context: json.optional(),
+  mailbox: z.object({
+    inHand: z.number().int(),
+    waiting: z.number().int(),
+    ephemeralCapacity: z.number().int(),
+    durableCapacity: z.number().int(),
+  }),
+  reason: z.string().optional(),
+  restarts: z.number().int().optional(),
+});
+
+export const threadSchema = z.object({
+  slot: z.number().int(),
+  incarnation: z.number().int(),
+  status: z.string(),
+  actors: z.number().int(),
+  lagMs: z.number(),
+  heapUsedBytes: z.number(),
+});
+
+export const shardSchema = z.object({
+  shard: z.string(),
+  held: z.boolean(),
+  epoch: z.number(),
+  seq: z.number(),
+  inHand: z.number().int(),
+  outbox: z.number().int(),
+});
+
+export const deadLetterSchema = z.object({
+  id: z.string(),
+  shard: z.string(),
+  address: z.string(),
+  type: z.string(),
+  reason: z.string(),
+  errors: z.array(z.object({ atMs: z.number(), message: z.string() })).readonly(),
+  atMs: z.number(),
+  attempts: z.number().int(),
+});
+
+/** Every list looks alike. */
+export function listOf<Item extends z.ZodType>(item: Item) {
+  return z.object({ items: z.array(item).readonly(), nextCursor: z.string().nullable(), asOf: z.string() });
+}
