@@ -7,12 +7,11 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export type Delivery = 'at-most-once' | 'at-least-once';
 
 /**
- * Where the answer of an ask goes: an entry in the table of open asks of one life of one process (`node` is its node
- * epoch). An answer to a life that is over is dropped and counted.
+ * Who waits for the answer: the node epoch of one life of one process. Its table of open asks finds the ask by the
+ * envelope's id; an answer to a life that is over is dropped and counted.
  */
 export interface ReplyTo {
   readonly node: number;
-  readonly ask: number;
 }
 
 /** A message on its way. */
@@ -46,11 +45,11 @@ export interface MessageInfo {
 }
 
 export function messageInfo(envelope: Envelope): MessageInfo {
-  return {
-    id: envelope.id,
-    ...(envelope.from === undefined ? {} : { from: envelope.from }),
-    headers: envelope.headers ?? {},
-    ...(envelope.deadlineMs === undefined ? {} : { deadlineMs: envelope.deadlineMs }),
-    attempt: envelope.attempt,
-  };
+  const { id, from, headers = noHeaders, deadlineMs, attempt } = envelope;
+  const info: { -readonly [K in keyof MessageInfo]: MessageInfo[K] } = { id, headers, attempt };
+  if (from !== undefined) info.from = from;
+  if (deadlineMs !== undefined) info.deadlineMs = deadlineMs;
+  return info;
 }
+
+const noHeaders = Object.freeze({});

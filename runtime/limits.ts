@@ -39,6 +39,8 @@ export const limits = {
   shardInHandEnvelopes: 4_096,
   /** Turns of one activation that may be with its thread before the first of them is committed. */
   activationInFlightTurns: 256,
+  /** Turns posted to a thread at once, which it commits as one unit. */
+  turnsPerPost: 64,
   /** Chunks of one stream that may wait for a slow reader. */
   streamBufferedChunks: 1_024,
   /** Calls that one gRPC connection may have open. */

@@ -74,6 +74,8 @@ export interface HostExit {
    */
   readonly charged?: boolean;
   readonly error?: ErrorData;
+  /** What the thread was stepping when it died: an activation, and which of its turns that are not yet recorded. */
+  readonly inHand?: { readonly activation: number; readonly turn: number };
 }
 
 /** The host threads, as the supervisor at `/system/threads` sees them: numbered slots, from 1. */

@@ -83,7 +83,9 @@ export function createPostgresEngine(options: PostgresEngineOptions): Engine {
     async open(): Promise<EngineInfo> {
       try {
         const { version, warnings } = await prepare();
-        const backend = createPostgresBackend('mail', { connection: link.queueSettings });
+        // With token 0 a lock means nothing; it lapses at once, so that nothing can come to lean on it.
+        const backendOptions = { connection: link.queueSettings, lockDuration: 1 };
+        const backend = createPostgresBackend('mail', backendOptions);
         root = backend;
         // A connection that breaks while idle is replaced at its next use.
         backend.on('error', () => {});

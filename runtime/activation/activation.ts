@@ -1,0 +1,402 @@
+/**
+ * The owner's half of one life of an actor: it decides what happens to each turn and is the only place that does.
+ *
+ *   mail waits → check (deadline) → feed the thread → step record → commit → release outputs → acknowledge
+ *                                              └→ failed → charge the message in hand → exit
+ *
+ * Invariants:
+ * 1. Turns are fed in the order of the queue, and their records come back in that order.
+ * 2. No output of a committed turn leaves before its commit (G5); what `persist: none` says in an ephemeral turn leaves
+ *    at once.
+ * 3. A failed turn is discarded whole. Only the message in hand is charged; what was fed after it goes back unstarted.
+ * 4. After the end of this life nothing of it is committed or answered; its stale messages are dropped.
+ */
+
+import type { Address } from '../address.ts';
+import type { Asks } from '../asks.ts';
+import type { Cancel, Clock } from '../clock.ts';
+import type { ActorDefinition } from '../define-actor.ts';
+import type { Effect, TellEffect } from '../effects.ts';
+import type { StoreOperation } from '../engines/engine.ts';
+import type { Delivery, Envelope, Json } from '../envelope.ts';
+import type { ErrorData } from '../errors.ts';
+import type { StepRecord, Timer, ToHost, TurnFailure, TurnInput } from '../host/messages.ts';
+import { defaults, limits } from '../limits.ts';
+import type { ActorQueue } from '../mailbox/actor-queue.ts';
+import { type ActorRecord, encodeActorRecord } from '../mailbox/actor-record.ts';
+import { type DeadLetter, type DeadLetterReason, deadLetterOperations } from '../mailbox/dead-letters.ts';
+import type { Mail } from '../mailbox/mail.ts';
+import type { Shard } from '../mailbox/shard.ts';
+import type { ActivationExit } from '../supervision.ts';
+
+/** What an activation needs of the runtime around it. */
+export interface ActivationSurroundings {
+  readonly clock: Clock;
+  readonly asks: Asks;
+  readonly post: (message: ToHost) => void;
+  /** Turns a tell into an envelope from this actor and the shard it goes to. @throws TroupeError */
+  readonly envelopeOf: (effect: TellEffect, from: Address, delivery: Delivery) => { envelope: Envelope; shard: string };
+  /** Carries out an effect that needs no commit, or whose commit is done. */
+  readonly perform: (effect: Effect, from: Address) => void;
+  readonly onExit: (exit: Omit<ActivationExit, 'address' | 'incarnation'>) => void;
+  readonly count: (name: string, by?: number) => void;
+}
+
+export interface ActivationOptions extends ActivationSurroundings {
+  readonly number: number;
+  readonly address: Address;
+  readonly definition: ActorDefinition;
+  readonly incarnation: number;
+  readonly slot: number;
+  readonly shard: Shard;
+  readonly queue: ActorQueue;
+  readonly stored: ActorRecord | undefined;
+}
+
+type Fed = { readonly mail: Mail } | { readonly timer: Timer };
+
+export class Activation {
+  readonly number: number;
+  readonly address: Address;
+  readonly definition: ActorDefinition;
+  readonly incarnation: number;
+  readonly slot: number;
+  /** Ephemeral asks that nobody has answered yet; they end with this life. */
+  readonly openAsks = new Set<string>();
+  status: 'starting' | 'running' | 'parked' | 'stopping' | 'ended' = 'starting';
+  /** Why it is parked. */
+  reason: string | undefined;
+  readonly #options: ActivationOptions;
+  readonly #fed: Fed[] = [];
+  readonly #timers = new Map<string, Timer>();
+  readonly #armed = new Map<string, Cancel>();
+  #ephemeralInHand = 0;
+  #shape = '';
+  #uncommitted = 0;
+
+  constructor(options: ActivationOptions) {
+    this.#options = options;
+    this.number = options.number;
+    this.address = options.address;
+    this.definition = options.definition;
+    this.incarnation = options.incarnation;
+    this.slot = options.slot;
+    // Generations count the turns of one life: what was set before this one is older than all of them.
+    for (const timer of options.stored?.timers ?? []) this.#timers.set(timer.id, { ...timer, gen: 0 });
+  }
+
+  get persistent(): boolean {
+    return this.definition.persist === 'snapshot';
+  }
+
+  mailbox(): { inHand: number; waiting: number } {
+    return { inHand: this.#fed.length + this.#ephemeralInHand, waiting: this.#options.queue.length };
+  }
+
+  /** The thread has it: mail can flow. */
+  started(shape: string): void {
+    this.#shape = shape;
+    this.status = 'running';
+    for (const timer of this.#timers.values()) this.#arm(timer);
+    this.pump();
+  }
+
+  park(reason: string): void {
+    this.status = 'parked';
+    this.reason = reason;
+  }
+
+  /** Whether one more ephemeral message fits. */
+  hasRoom(): boolean {
+    const waiting = this.persistent ? this.#options.queue.length + this.#fed.length : this.#ephemeralInHand;
+    return waiting < this.definition.mailbox.ephemeral;
+  }
+
+  /** Hands ephemeral mail on; the caller has checked `hasRoom`. */
+  deliver(mail: Mail): void {
+    if (mail.envelope.replyTo !== undefined) this.openAsks.add(mail.envelope.id);
+    if (this.persistent) {
+      this.#options.queue.push(mail);
+      this.pump();
+      return;
+    }
+    this.#ephemeralInHand++;
+    this.#options.post({
+      to: 'deliver',
+      activation: this.number,
+      inputs: [{ turn: 'message', envelope: mail.envelope, commit: false }],
+    });
+  }
+
+  cancel(message: string): void {
+    this.openAsks.delete(message);
+    if (this.status === 'running') this.#options.post({ to: 'cancel', activation: this.number, message });
+  }
+
+  /** Feeds what waits, up to the window. */
+  pump(): void {
+    if (this.status !== 'running') return;
+    const { queue, shard, post } = this.#options;
+    while (queue.length > 0 && this.#fed.length < limits.activationInFlightTurns) {
+      const inputs: TurnInput[] = [];
+      const expired: Mail[] = [];
+      while (inputs.length < limits.turnsPerPost && this.#fed.length < limits.activationInFlightTurns) {
+        const mail = queue.shift();
+        if (mail === undefined) break;
+        if (mail.envelope.deadlineMs !== undefined && mail.envelope.deadlineMs < shard.now()) {
+          expired.push(mail);
+          continue;
+        }
+        this.#fed.push({ mail });
+        inputs.push({ turn: 'message', envelope: mail.envelope, commit: true });
+      }
+      if (expired.length > 0) this.#letter(expired, 'EXPIRED');
+      if (inputs.length > 0) post({ to: 'deliver', activation: this.number, inputs });
+    }
+  }
+
+  /** Ephemeral messages of `persist: none` left the thread's mailbox. */
+  handled(count: number): void {
+    this.#ephemeralInHand -= count;
+  }
+
+  /** Outputs of turns that need no commit. */
+  output(effects: readonly Effect[]): void {
+    for (const effect of effects) this.#release(effect);
+  }
+
+  /** Turns to commit, as one unit. */
+  steps(steps: readonly StepRecord[], snapshot: string | undefined, done: boolean): void {
+    if (this.status === 'ended') return;
+    const operations: StoreOperation[] = [];
+    const mails: Mail[] = [];
+    const outputs: (() => void)[] = [];
+    for (const step of steps) this.#record(step, operations, mails, outputs);
+    if (snapshot !== undefined) operations.push(...(done ? this.#forget() : this.#store(snapshot)));
+    this.#uncommitted++;
+    this.#options.shard.submit({
+      operations,
+      mails,
+      onCommitted: () => {
+        this.#uncommitted--;
+        if (this.status === 'ended') return;
+        for (const output of outputs) output();
+        const last = steps.at(-1);
+        if (last !== undefined) this.#options.post({ to: 'committed', activation: this.number, number: last.number });
+        if (done) this.end({ cause: 'done', charged: true });
+        else this.pump();
+      },
+    });
+  }
+
+  /** A turn threw, and this life is over. */
+  async failed({ cause, error }: TurnFailure): Promise<void> {
+    if (this.status === 'ended') return;
+    this.status = 'stopping';
+    const inHand = cause.by === 'message' ? this.#takeFed(cause.message) : undefined;
+    // Turns before the failed one may still be on their way to the store.
+    if (this.#uncommitted > 0) await this.#options.shard.idle();
+    this.#charge(inHand, error);
+    // A durable ask waits for its next attempt until its own deadline.
+    if (cause.by === 'message' && inHand?.channel === undefined) this.#refuseAsk(cause.message, error);
+    this.end({ cause: 'failed', charged: cause.by !== 'message', error });
+  }
+
+  /** The thread died; `suspect`: the fed turn, counted from the oldest, that was being stepped at that moment. */
+  threadLost(error: ErrorData, suspect: number | undefined, threadDeath: string): void {
+    if (this.status === 'ended') return;
+    const inHand = suspect === undefined ? undefined : this.#fed[suspect];
+    if (inHand !== undefined && 'mail' in inHand) {
+      this.#fed.splice(suspect as number, 1);
+      this.#charge(inHand.mail, error);
+    }
+    this.end({ cause: 'thread-lost', charged: true, error, threadDeath });
+  }
+
+  /**
+   * Ends this life: what was fed goes back to the queue, unanswered ephemeral asks end. With an exit the supervisor
+   * hears of it; an ordered stop passes none.
+   */
+  end(exit: Omit<ActivationExit, 'address' | 'incarnation'> | undefined): void {
+    if (this.status === 'ended') return;
+    this.status = 'ended';
+    for (const cancel of this.#armed.values()) cancel();
+    const fed = this.#fed.splice(0).flatMap((item) => ('mail' in item ? [item.mail] : []));
+    const answered = (mail: Mail): boolean => mail.channel === undefined && mail.envelope.replyTo !== undefined;
+    this.#options.queue.putBack(fed.filter((mail) => !answered(mail)));
+    this.#options.queue.remove(answered);
+    const error: ErrorData = {
+      reason: 'ACTOR_FAILED',
+      message: exit?.error?.message ?? `${this.address} stopped before it answered`,
+      outcome: 'unknown',
+    };
+    for (const ask of [...this.openAsks]) this.#refuseAsk(ask, error);
+    if (exit !== undefined) this.#options.onExit(exit);
+  }
+
+  #record(step: StepRecord, operations: StoreOperation[], mails: Mail[], outputs: (() => void)[]): void {
+    const { cause } = step;
+    const mail = cause.by === 'message' ? this.#takeFed(cause.message) : undefined;
+    if (mail !== undefined) mails.push(mail);
+    if (cause.by === 'timer') this.#fireDone(cause.timer, cause.gen);
+    if (step.rejected !== undefined && mail !== undefined) {
+      const { rejected } = step;
+      if (mail.channel !== undefined)
+        operations.push(...this.#letterOperations(mail, reasonOf(rejected), rejected.message));
+      outputs.push(() => this.#refuseAsk(mail.envelope.id, rejected));
+    }
+    for (const id of step.timersCancelled) this.#dropTimer(id);
+    for (const set of step.timersSet) {
+      const dueMs = this.#options.shard.now() + set.delayMs;
+      const timer: Timer = { id: set.id, gen: step.number, dueMs, event: set.event };
+      this.#dropTimer(set.id);
+      this.#timers.set(set.id, timer);
+      outputs.push(() => this.#arm(timer));
+    }
+    for (const effect of step.effects) {
+      const delivery = effect.type === 'troupe.tell' ? this.#deliveryOf(effect) : 'at-most-once';
+      if (effect.type === 'troupe.tell' && delivery === 'at-least-once') this.#enterOutbox(effect, operations, outputs);
+      else outputs.push(() => this.#release(effect));
+    }
+  }
+
+  #enterOutbox(effect: TellEffect, operations: StoreOperation[], outputs: (() => void)[]): void {
+    try {
+      const { envelope, shard } = this.#options.envelopeOf(effect, this.address, 'at-least-once');
+      const entered = this.#options.shard.enterOutbox(shard, envelope);
+      operations.push(...entered.operations);
+      outputs.push(entered.committed);
+    } catch {
+      // The logic named an address or wrote a payload that cannot be sent; its turn stands.
+      this.#options.count('delivery_failed_total');
+    }
+  }
+
+  #deliveryOf(effect: TellEffect): Delivery {
+    return effect.delivery ?? (this.persistent ? 'at-least-once' : 'at-most-once');
+  }
+
+  #release(effect: Effect): void {
+    const { asks, perform } = this.#options;
+    switch (effect.type) {
+      case 'troupe.reply':
+        if (effect.to === undefined) return;
+        this.openAsks.delete(effect.to);
+        asks.answer(effect.to, (effect.value ?? null) as Json);
+        return;
+      case 'troupe.fail':
+        if (effect.to === undefined) return;
+        this.#refuseAsk(effect.to, {
+          reason: effect.reason,
+          message: effect.text,
+          outcome: 'not_started',
+          ...(effect.retryAfterMs === undefined ? {} : { retryAfterMs: effect.retryAfterMs }),
+        });
+        return;
+      case 'troupe.chunk':
+        if (effect.to !== undefined) asks.chunk(effect.to, effect.value as Json);
+        return;
+      default:
+        perform(effect, this.address);
+    }
+  }
+
+  #refuseAsk(id: string, error: ErrorData): void {
+    this.openAsks.delete(id);
+    this.#options.asks.refuse(id, error);
+  }
+
+  /** Charges a failed attempt to a durable message: back to the head of the queue, or among the dead letters. */
+  #charge(mail: Mail | undefined, error: ErrorData): void {
+    if (mail?.channel === undefined) return;
+    mail.errors.push({ atMs: this.#options.shard.now(), message: error.message });
+    if (mail.envelope.attempt >= defaults.messageAttempts) {
+      this.#letter([mail], 'ATTEMPTS_SPENT');
+      this.#refuseAsk(mail.envelope.id, { ...error, reason: 'ACTOR_FAILED', outcome: 'unknown' });
+      return;
+    }
+    mail.envelope = { ...mail.envelope, attempt: mail.envelope.attempt + 1 };
+    this.#options.count('redeliveries_total');
+    this.#fed.unshift({ mail });
+  }
+
+  #letter(mails: readonly Mail[], reason: DeadLetterReason): void {
+    this.#options.shard.letter(mails, reason);
+    for (const mail of mails)
+      if (mail.envelope.replyTo !== undefined)
+        this.#refuseAsk(mail.envelope.id, {
+          reason: reason === 'EXPIRED' ? 'DEADLINE_EXCEEDED' : 'ACTOR_FAILED',
+          message: 'the message was not handled in time',
+          outcome: 'not_started',
+        });
+  }
+
+  #letterOperations(mail: Mail, reason: DeadLetterReason, message: string): StoreOperation[] {
+    const atMs = this.#options.shard.now();
+    const letter: DeadLetter = { envelope: mail.envelope, reason, errors: [...mail.errors, { atMs, message }], atMs };
+    this.#options.count('dead_letters_total');
+    return deadLetterOperations(letter);
+  }
+
+  #takeFed(message: string): Mail | undefined {
+    const index = this.#fed.findIndex((item) => 'mail' in item && item.mail.envelope.id === message);
+    if (index < 0) return undefined;
+    const [item] = this.#fed.splice(index, 1);
+    return item !== undefined && 'mail' in item ? item.mail : undefined;
+  }
+
+  #store(snapshot: string): StoreOperation[] {
+    const record: ActorRecord = {
+      kind: this.definition.kind,
+      version: this.definition.version,
+      shape: this.#shape,
+      incarnation: this.incarnation,
+      timers: [...this.#timers.values()],
+      snapshot,
+    };
+    const due = Math.min(...record.timers.map((timer) => timer.dueMs));
+    return [
+      { op: 'put', table: 'actor', key: this.address, value: encodeActorRecord(record) },
+      Number.isFinite(due)
+        ? { op: 'rank', index: 'due', member: this.address, score: due }
+        : { op: 'unrank', index: 'due', member: this.address },
+    ];
+  }
+
+  #forget(): StoreOperation[] {
+    return [
+      { op: 'delete', table: 'actor', key: this.address },
+      { op: 'unrank', index: 'due', member: this.address },
+    ];
+  }
+
+  #arm(timer: Timer): void {
+    if (this.status !== 'running' || this.#timers.get(timer.id)?.gen !== timer.gen) return;
+    const { clock, shard, post } = this.#options;
+    this.#armed.set(
+      timer.id,
+      clock.after(Math.max(0, timer.dueMs - shard.now()), () => {
+        this.#armed.delete(timer.id);
+        if (this.status !== 'running' || this.#timers.get(timer.id)?.gen !== timer.gen) return;
+        this.#fed.push({ timer });
+        post({ to: 'deliver', activation: this.number, inputs: [{ turn: 'timer', timer }] });
+      }),
+    );
+  }
+
+  #fireDone(id: string, gen: number): void {
+    const index = this.#fed.findIndex((item) => 'timer' in item && item.timer.id === id && item.timer.gen === gen);
+    if (index >= 0) this.#fed.splice(index, 1);
+    if (this.#timers.get(id)?.gen === gen) this.#timers.delete(id);
+  }
+
+  #dropTimer(id: string): void {
+    this.#timers.delete(id);
+    this.#armed.get(id)?.();
+    this.#armed.delete(id);
+  }
+}
+
+function reasonOf(error: ErrorData): DeadLetterReason {
+  return error.reason === 'UNKNOWN_TYPE' ? 'UNKNOWN_TYPE' : 'INVALID_MESSAGE';
+}

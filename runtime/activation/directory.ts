@@ -1,0 +1,315 @@
+/**
+ * Which actors are awake in this process, and where. It starts and stops lives on host threads, hands the threads'
+ * messages to the activation they are about, and reports exits as data. It decides nothing about restarts and sees no
+ * mailbox.
+ *
+ * Invariants:
+ * 1. At most one activation of an address is not ended.
+ * 2. A new life of a persistent actor starts from what is stored after the last commit of the life before.
+ * 3. Messages of a host that was replaced, or of an activation that ended, are dropped.
+ */
+
+import type { Address } from '../address.ts';
+import { wait } from '../clock.ts';
+import type { ActorDefinition } from '../define-actor.ts';
+import type { Engine } from '../engines/engine.ts';
+import { type ErrorData, TroupeError } from '../errors.ts';
+import type { FromHost } from '../host/messages.ts';
+import { defaults } from '../limits.ts';
+import type { Log } from '../log.ts';
+import { type ActorRecord, decodeActorRecord } from '../mailbox/actor-record.ts';
+import type { Shard } from '../mailbox/shard.ts';
+import type { ActivationExit, Activations, HostExit, StartRequest } from '../supervision.ts';
+import { Activation, type ActivationSurroundings } from './activation.ts';
+
+/** What the directory needs of the host threads. */
+export interface HostPlaces {
+  /** The running slot with the fewest actors; `undefined` while none runs. */
+  choose(load: (slot: number) => number): number | undefined;
+  post(slot: number, message: Parameters<ActivationSurroundings['post']>[0]): void;
+}
+
+export interface DirectoryOptions {
+  readonly engine: Engine;
+  readonly log: Log;
+  readonly hosts: HostPlaces;
+  readonly shardOf: (address: Address) => Shard;
+  readonly surroundings: Omit<ActivationSurroundings, 'post' | 'onExit'>;
+}
+
+interface Starting {
+  readonly resolve: (shape: string) => void;
+  readonly reject: (fault: { error: ErrorData; restore: boolean }) => void;
+}
+
+/** How long a start waits for a host thread. */
+const hostWaitMs = 10_000;
+
+export class Directory implements Activations {
+  readonly #options: DirectoryOptions;
+  readonly #byAddress = new Map<Address, Activation>();
+  readonly #byNumber = new Map<number, Activation>();
+  readonly #definitions = new Map<Address, ActorDefinition>();
+  readonly #incarnations = new Map<Address, number>();
+  readonly #load = new Map<number, number>();
+  readonly #starting = new Map<number, Starting>();
+  readonly #stopping = new Map<number, () => void>();
+  readonly #runningWaiters = new Map<Address, Set<() => void>>();
+  readonly #exitListeners: ((exit: ActivationExit) => void)[] = [];
+  #lastNumber = 0;
+
+  constructor(options: DirectoryOptions) {
+    this.#options = options;
+  }
+
+  /** The living activation of an address. */
+  get(address: Address): Activation | undefined {
+    return this.#byAddress.get(address);
+  }
+
+  byNumber(number: number): Activation | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  all(): Activation[] {
+    return [...this.#byAddress.values()];
+  }
+
+  /** The definition of the actor that lives, or last lived, at an address. */
+  definitionOf(address: Address): ActorDefinition | undefined {
+    return this.#byAddress.get(address)?.definition ?? this.#definitions.get(address);
+  }
+
+  load(slot: number): number {
+    return this.#load.get(slot) ?? 0;
+  }
+
+  onExit(listener: (exit: ActivationExit) => void): void {
+    this.#exitListeners.push(listener);
+  }
+
+  /** Resolves when the actor runs, or after `withinMs`. */
+  whenRunning(address: Address, withinMs: number): Promise<void> {
+    if (this.#byAddress.get(address)?.status === 'running') return Promise.resolve();
+    const waiters = this.#runningWaiters.get(address) ?? new Set();
+    this.#runningWaiters.set(address, waiters);
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        cancel();
+        waiters.delete(finish);
+        if (waiters.size === 0) this.#runningWaiters.delete(address);
+        resolve();
+      };
+      const cancel = this.#options.surroundings.clock.after(withinMs, finish);
+      waiters.add(finish);
+    });
+  }
+
+  async start(request: StartRequest): Promise<{ readonly incarnation: number }> {
+    const { address, definition } = request;
+    if (this.#byAddress.has(address))
+      throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
+    const shard = this.#options.shardOf(address);
+    const stored = definition.persist === 'snapshot' ? await this.#stored(address, shard) : undefined;
+    const slot = await this.#chooseSlot();
+    const incarnation = Math.max(stored?.incarnation ?? 0, this.#incarnations.get(address) ?? 0) + 1;
+    if (this.#byAddress.has(address))
+      throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
+    const activation = this.#enter(request, slot, incarnation, stored, shard);
+    const unfit = stored === undefined ? undefined : unfitRecord(stored, definition);
+    if (unfit !== undefined) {
+      this.#park(activation, unfit);
+      return { incarnation };
+    }
+    try {
+      const shape = await new Promise<string>((resolve, reject) => {
+        this.#starting.set(activation.number, { resolve, reject });
+        this.#options.hosts.post(slot, {
+          to: 'start',
+          activation: activation.number,
+          address,
+          kind: definition.kind,
+          incarnation,
+          input: request.input,
+          snapshot: stored?.snapshot,
+        });
+      });
+      if (stored !== undefined && stored.shape !== shape)
+        this.#options.log.warn(
+          { address, kind: definition.kind },
+          'the logic has changed since this snapshot was written; it was restored because its state still exists',
+        );
+      activation.started(shape);
+      for (const finish of [...(this.#runningWaiters.get(address) ?? [])]) finish();
+    } catch (fault) {
+      const { error, restore } = fault as { error: ErrorData; restore: boolean };
+      if (restore) {
+        this.#park(activation, error.message);
+        return { incarnation };
+      }
+      activation.end(undefined);
+      this.#leave(activation);
+      throw TroupeError.from(error);
+    } finally {
+      this.#starting.delete(activation.number);
+    }
+    return { incarnation };
+  }
+
+  async stop(address: Address, withinMs: number): Promise<void> {
+    const activation = this.#byAddress.get(address);
+    if (activation === undefined) return;
+    if (activation.status === 'running') {
+      activation.status = 'stopping';
+      await Promise.race([
+        new Promise<void>((resolve) => {
+          this.#stopping.set(activation.number, resolve);
+          this.#options.hosts.post(activation.slot, { to: 'stop', activation: activation.number });
+        }),
+        wait(this.#options.surroundings.clock, withinMs),
+      ]);
+      this.#stopping.delete(activation.number);
+      if (activation.persistent) await this.#options.shardOf(address).idle();
+    }
+    activation.end(undefined);
+    this.#leave(activation);
+    this.#definitions.delete(address);
+  }
+
+  /** What a host thread said. */
+  receive(messages: readonly FromHost[]): void {
+    for (const message of messages) {
+      if (!('activation' in message) || message.activation === undefined) continue;
+      const activation = this.#byNumber.get(message.activation);
+      if (activation === undefined) continue;
+      switch (message.from) {
+        case 'started':
+          this.#starting.get(activation.number)?.resolve(message.shape);
+          break;
+        case 'startFailed':
+          this.#starting.get(activation.number)?.reject(message);
+          break;
+        case 'steps':
+          activation.steps(message.steps, message.snapshot, message.done);
+          break;
+        case 'output':
+          activation.output(message.effects);
+          break;
+        case 'handled':
+          activation.handled(message.count);
+          break;
+        case 'failed':
+          void activation.failed(message.failure);
+          break;
+        case 'done':
+          activation.end({ cause: 'done', charged: true });
+          break;
+        case 'stopped':
+          this.#stopping.get(activation.number)?.();
+          break;
+      }
+    }
+  }
+
+  /** A host is gone: the lives on it are over. */
+  hostLost(slot: number, error: ErrorData, inHand: HostExit['inHand'], death: string): void {
+    for (const activation of [...this.#byNumber.values()]) {
+      if (activation.slot !== slot) continue;
+      this.#stopping.get(activation.number)?.();
+      const starting = this.#starting.get(activation.number);
+      if (starting !== undefined) starting.reject({ error: { ...error, reason: 'UNAVAILABLE' }, restore: false });
+      else activation.threadLost(error, inHand?.activation === activation.number ? inHand.turn : undefined, death);
+    }
+  }
+
+  /** A shard is not ours any more: its persistent actors end; they may live elsewhere already. */
+  shardLost(shard: Shard): void {
+    for (const activation of this.all()) {
+      if (!activation.persistent || this.#options.shardOf(activation.address) !== shard) continue;
+      if (activation.status === 'running')
+        this.#options.hosts.post(activation.slot, { to: 'stop', activation: activation.number });
+      activation.end({ cause: 'lease-lost', charged: false });
+    }
+  }
+
+  async #stored(address: Address, shard: Shard): Promise<ActorRecord | undefined> {
+    await shard.whenHeld();
+    // The last commits of the life before may still be on their way.
+    await shard.idle();
+    try {
+      const text = await this.#options.engine.store.get(shard.name, 'actor', address);
+      return text === undefined ? undefined : decodeActorRecord(text);
+    } catch (cause) {
+      throw new TroupeError('UNAVAILABLE', 'the storage engine cannot be reached', { retryAfterMs: 1_000, cause });
+    }
+  }
+
+  async #chooseSlot(): Promise<number> {
+    const { hosts, surroundings } = this.#options;
+    const until = surroundings.clock.monotonic() + hostWaitMs;
+    for (;;) {
+      const slot = hosts.choose((candidate) => this.load(candidate));
+      if (slot !== undefined) return slot;
+      if (surroundings.clock.monotonic() > until)
+        throw new TroupeError('UNAVAILABLE', 'no host thread is running', { retryAfterMs: 1_000 });
+      await wait(surroundings.clock, defaults.backoffFirstMs / 10);
+    }
+  }
+
+  #enter(
+    request: StartRequest,
+    slot: number,
+    incarnation: number,
+    stored: ActorRecord | undefined,
+    shard: Shard,
+  ): Activation {
+    const { address, definition } = request;
+    const activation: Activation = new Activation({
+      ...this.#options.surroundings,
+      number: ++this.#lastNumber,
+      address,
+      definition,
+      incarnation,
+      slot,
+      shard,
+      queue: shard.queueOf(address),
+      stored,
+      post: (message) => this.#options.hosts.post(slot, message),
+      onExit: (exit) => {
+        this.#leave(activation);
+        const full: ActivationExit = { address, incarnation, ...exit };
+        for (const listener of this.#exitListeners) listener(full);
+      },
+    });
+    this.#byAddress.set(address, activation);
+    this.#byNumber.set(activation.number, activation);
+    this.#definitions.set(address, definition);
+    this.#incarnations.set(address, incarnation);
+    this.#load.set(slot, this.load(slot) + 1);
+    return activation;
+  }
+
+  #leave(activation: Activation): void {
+    if (!this.#byNumber.delete(activation.number)) return;
+    if (this.#byAddress.get(activation.address) === activation) this.#byAddress.delete(activation.address);
+    this.#load.set(activation.slot, this.load(activation.slot) - 1);
+    this.#options.shardOf(activation.address).releaseQueue(activation.address);
+  }
+
+  #park(activation: Activation, reason: string): void {
+    activation.park(reason);
+    this.#options.log.error(
+      { address: activation.address, reason },
+      'the stored snapshot does not fit the code: the actor is parked and its mail is kept',
+    );
+  }
+}
+
+/** Why a stored record cannot be restored by this definition. */
+function unfitRecord(stored: ActorRecord, definition: ActorDefinition): string | undefined {
+  if (stored.kind !== definition.kind)
+    return `the snapshot is of kind "${stored.kind}", the definition of kind "${definition.kind}"`;
+  if (stored.version !== definition.version)
+    return `the snapshot is of version ${stored.version}, the definition of version ${definition.version}`;
+  return undefined;
+}

@@ -1,0 +1,19 @@
+/** The public door: what application modules and embedders import from `troupe`. */
+export { type Address, parseAddress } from './address.ts';
+export { type Clock, systemClock } from './clock.ts';
+export { type ActorDefinition, defineActor, type EventsOf, type MessageSpecs } from './define-actor.ts';
+export {
+  type ActorChild,
+  type App,
+  type Child,
+  type DynamicSupervisorChild,
+  defineApp,
+  type RestartIntensity,
+  type RestartType,
+  type SupervisorChild,
+} from './define-app.ts';
+export { type AskInput, ask, askOf, type Effect, effect, perform } from './effects.ts';
+export type { Delivery, Json, MessageInfo } from './envelope.ts';
+export { type ErrorData, type ErrorReason, errorTable, type Outcome, TroupeError } from './errors.ts';
+export type { AskOptions, Messaging, OutgoingMessage } from './messaging.ts';
+export { type ActorRef, type PayloadOf, type ReplyOf, ref, type TypeOf } from './ref.ts';

@@ -1,0 +1,145 @@
+import type { Activation } from './activation/activation.ts';
+import type { Directory } from './activation/directory.ts';
+import { type Address, parseAddress } from './address.ts';
+import type { Asks } from './asks.ts';
+import type { Clock } from './clock.ts';
+import type { Engine } from './engines/engine.ts';
+import { TroupeError } from './errors.ts';
+import type { Hosts } from './host/hosts.ts';
+import type { FromHost, InspectedActivation } from './host/messages.ts';
+import { deadLetterView } from './mailbox/dead-letters.ts';
+import type { Shard } from './mailbox/shard.ts';
+import type { ActorView, Inspection } from './messaging.ts';
+
+export interface InspectionOptions {
+  readonly clock: Clock;
+  readonly engine: Engine;
+  readonly directory: Directory;
+  readonly hosts: Hosts;
+  readonly shards: ReadonlyMap<string, Shard>;
+  readonly asks: Asks;
+  readonly counters: ReadonlyMap<string, number>;
+}
+
+/** How long inspection waits for a thread that is busy. */
+const inspectWaitMs = 1_000;
+
+/** Reads the running system. Threads are asked only while somebody looks. */
+export class RuntimeInspection implements Inspection {
+  readonly #options: InspectionOptions;
+  readonly #open = new Map<number, (activations: readonly InspectedActivation[]) => void>();
+  #lastRequest = 0;
+
+  constructor(options: InspectionOptions) {
+    this.#options = options;
+  }
+
+  /** What a host thread answered. */
+  receive(message: Extract<FromHost, { from: 'inspected' }>): void {
+    this.#open.get(message.request)?.(message.activations);
+  }
+
+  async actors(addresses?: readonly string[]): Promise<ActorView[]> {
+    const { directory } = this.#options;
+    const activations =
+      addresses === undefined
+        ? directory.all()
+        : addresses.flatMap((address) => directory.get(address as Address) ?? []);
+    return this.#views(activations, false);
+  }
+
+  async actor(address: string): Promise<ActorView> {
+    const activation = this.#options.directory.get(parseAddress(address));
+    const [view] = activation === undefined ? [] : await this.#views([activation], true);
+    if (view === undefined)
+      throw new TroupeError('NOT_FOUND', `no actor is awake at ${address}; list them with: troupe tree`);
+    return view;
+  }
+
+  threads(): ReturnType<Inspection['threads']> {
+    const { directory, hosts } = this.#options;
+    return hosts.list().map((slot) => ({ ...slot, actors: directory.load(slot.slot) }));
+  }
+
+  shards(): ReturnType<Inspection['shards']> {
+    return [...this.#options.shards.values()].map((shard) => ({
+      shard: shard.name,
+      held: shard.held,
+      ...shard.view(),
+    }));
+  }
+
+  async deadLetters(page: { readonly after?: string; readonly limit: number }): ReturnType<Inspection['deadLetters']> {
+    const { engine, shards } = this.#options;
+    const found = await Promise.all(
+      [...shards.keys()].map(async (shard) =>
+        (await engine.store.page(shard, 'dead', page.after ?? '', page.limit + 1)).map((row) =>
+          deadLetterView(shard, row.value),
+        ),
+      ),
+    );
+    const sorted = found.flat().sort((left, right) => (left.id < right.id ? -1 : 1));
+    const items = sorted.slice(0, page.limit);
+    const last = items.at(-1);
+    return sorted.length > page.limit && last !== undefined ? { items, nextCursor: last.id } : { items };
+  }
+
+  counters(): Readonly<Record<string, number>> {
+    const { asks, directory, counters } = this.#options;
+    return {
+      ...Object.fromEntries(counters),
+      open_asks: asks.openCount,
+      late_answers_total: asks.lateCount,
+      actors_awake: directory.all().length,
+    };
+  }
+
+  async #views(activations: readonly Activation[], context: boolean): Promise<ActorView[]> {
+    const bySlot = Map.groupBy(
+      activations.filter((activation) => activation.status === 'running'),
+      (activation) => activation.slot,
+    );
+    const answers = await Promise.all(
+      [...bySlot].map(([slot, there]) =>
+        this.#ask(
+          slot,
+          there.map((activation) => activation.number),
+          context,
+        ),
+      ),
+    );
+    const inspected = new Map(answers.flat().map((answer) => [answer.activation, answer]));
+    return activations.map((activation) => viewOf(activation, inspected.get(activation.number)));
+  }
+
+  #ask(slot: number, activations: readonly number[], context: boolean): Promise<readonly InspectedActivation[]> {
+    const request = ++this.#lastRequest;
+    return new Promise((resolve) => {
+      const finish = (answer: readonly InspectedActivation[]): void => {
+        cancel();
+        this.#open.delete(request);
+        resolve(answer);
+      };
+      const cancel = this.#options.clock.after(inspectWaitMs, () => finish([]));
+      this.#open.set(request, finish);
+      if (!this.#options.hosts.post(slot, { to: 'inspect', request, activations, context })) finish([]);
+    });
+  }
+}
+
+function viewOf(activation: Activation, inspected: InspectedActivation | undefined): ActorView {
+  const { inHand, waiting } = activation.mailbox();
+  const { ephemeral, durable } = activation.definition.mailbox;
+  return {
+    address: activation.address,
+    kind: activation.definition.kind,
+    status: activation.status === 'ended' ? 'stopping' : activation.status,
+    incarnation: activation.incarnation,
+    persist: activation.definition.persist,
+    thread: activation.slot,
+    state: inspected?.state ?? null,
+    ...(inspected?.context === undefined ? {} : { context: inspected.context }),
+    mailbox: { inHand, waiting, ephemeralCapacity: ephemeral, durableCapacity: durable },
+    ...(activation.reason === undefined ? {} : { reason: activation.reason }),
+  };
+}

@@ -1,0 +1,161 @@
+/**
+ * The group commit of one shard: one fenced write at a time; what gathers meanwhile goes with the next.
+ *
+ * Invariants:
+ * 1. Units are committed in the order in which they were submitted, each whole; `onCommitted` runs in that order too.
+ * 2. A commit of unknown outcome is settled by reading the fence back, never by assuming.
+ * 3. After a refusal nothing more is committed: the owner's memory is worthless and must be dropped.
+ */
+
+import { type Clock, wait } from '../clock.ts';
+import type { Fence, ShardStore, StoreOperation } from '../engines/engine.ts';
+
+/** What one batch of turns, or one housekeeping step, changes. */
+export interface CommitUnit {
+  readonly operations: readonly StoreOperation[];
+  /** Envelopes whose fate this unit decides. */
+  readonly takes: readonly { readonly writer: string; readonly n: number; readonly prev: number }[];
+  readonly onCommitted: () => void;
+}
+
+export interface CommitterOptions {
+  readonly shard: string;
+  readonly store: ShardStore;
+  readonly clock: Clock;
+  readonly fence: Fence;
+  /** Turns takes into the operations that store them; called once for each group. */
+  readonly recordTakes: (takes: CommitUnit['takes']) => readonly StoreOperation[];
+  /** Called once: the shard is no longer ours. */
+  readonly onRefused: () => void;
+}
+
+/** Most operations of one commit; a larger single unit still goes alone. */
+const groupOperations = 2_048;
+const settleDelayMs = 200;
+
+export class Committer {
+  readonly #options: CommitterOptions;
+  #seq: number;
+  #waiting: CommitUnit[] = [];
+  #busy = false;
+  #refused = false;
+  #idleWaiters: (() => void)[] = [];
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+    this.#seq = options.fence.seq;
+  }
+
+  get seq(): number {
+    return this.#seq;
+  }
+
+  submit(unit: CommitUnit): void {
+    if (this.#refused) return;
+    this.#waiting.push(unit);
+    if (this.#busy) return;
+    this.#busy = true;
+    // What is submitted in the same tick shares the commit.
+    queueMicrotask(() => void this.#run());
+  }
+
+  /** Resolves when nothing waits and nothing is being written. */
+  idle(): Promise<void> {
+    if (!this.#busy) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  /** Forgets what waits; called when the shard is dropped. */
+  abandon(): void {
+    this.#refused = true;
+    this.#waiting = [];
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0 && !this.#refused) {
+      const group = this.#nextGroup();
+      const takes = group.flatMap((unit) => unit.takes);
+      const operations = merge([...group.flatMap((unit) => unit.operations), ...this.#options.recordTakes(takes)]);
+      if (operations.length > 0) {
+        const outcome = await this.#write(operations);
+        if (this.#refused) break;
+        if (outcome === 'refused') {
+          this.abandon();
+          this.#options.onRefused();
+          break;
+        }
+        this.#seq++;
+      }
+      for (const unit of group) unit.onCommitted();
+    }
+    this.#busy = false;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  #nextGroup(): CommitUnit[] {
+    let operations = 0;
+    let count = 0;
+    for (const unit of this.#waiting) {
+      operations += unit.operations.length + 1;
+      if (count > 0 && operations > groupOperations) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #write(operations: readonly StoreOperation[]): Promise<'committed' | 'refused'> {
+    const { shard, store, clock, fence } = this.#options;
+    const expected = { nonce: fence.nonce, seq: this.#seq };
+    let mayBeDone = false;
+    while (!this.#refused) {
+      try {
+        const outcome = await store.commit(shard, expected, operations);
+        // A refusal after an attempt of unknown outcome may be our own success.
+        if (outcome === 'committed' || !mayBeDone) return outcome;
+        return await this.#settled(expected);
+      } catch {
+        mayBeDone = true;
+        await wait(clock, settleDelayMs);
+      }
+    }
+    return 'refused';
+  }
+
+  async #settled(expected: Fence): Promise<'committed' | 'refused'> {
+    const { shard, store, clock } = this.#options;
+    while (!this.#refused) {
+      try {
+        const now = await store.fence(shard);
+        return now?.nonce === expected.nonce && now.seq === expected.seq + 1 ? 'committed' : 'refused';
+      } catch {
+        await wait(clock, settleDelayMs);
+      }
+    }
+    return 'refused';
+  }
+}
+
+/** Drops what a later operation of the same group overwrites; lists keep all, in order. */
+function merge(operations: readonly StoreOperation[]): StoreOperation[] {
+  const last = new Map<string, number>();
+  const place = (operation: StoreOperation): string | undefined => {
+    switch (operation.op) {
+      case 'put':
+      case 'delete':
+        return `t ${operation.table} ${operation.key}`;
+      case 'rank':
+      case 'unrank':
+        return `i ${operation.index} ${operation.member}`;
+      default:
+        return undefined;
+    }
+  };
+  operations.forEach((operation, index) => {
+    const key = place(operation);
+    if (key !== undefined) last.set(key, index);
+  });
+  return operations.filter((operation, index) => {
+    const key = place(operation);
+    return key === undefined || last.get(key) === index;
+  });
+}

@@ -1,0 +1,238 @@
+/**
+ * The receiving half of a shard's channels: one sequential fetch loop over an unordered, at-least-once transport, from
+ * which each envelope comes out once and in channel order.
+ *
+ * Invariants:
+ * 1. An envelope is handed on only when its predecessor was taken or handed on before it.
+ * 2. A gap is settled by a scan of `waiting`, then `active` (jobs move only that way), never by waiting: what waits
+ *    will be fetched, what is active unknown to us is adopted, what is nowhere is lost and said so.
+ * 3. A job is acknowledged only when each of its envelopes is taken. That is harmless from anyone, so a repeat is too.
+ * 4. What is in hand and not taken is bounded; beyond that nothing is fetched.
+ */
+
+import { type Clock, wait } from '../clock.ts';
+import type { MailboxTransport, TransportJob } from '../engines/engine.ts';
+import { defaults, limits } from '../limits.ts';
+import type { Log } from '../log.ts';
+import { type Batch, decodeBatch, epochOfWriter, type Numbered } from './batch.ts';
+import type { Mail } from './mail.ts';
+import { isTaken, nothingTaken, type Taken, take, takeUpTo } from './taken.ts';
+
+export interface IntakeOptions {
+  readonly shard: string;
+  readonly transport: MailboxTransport;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Marks as stored. */
+  readonly taken: ReadonlyMap<string, Taken>;
+  /** Node writers of an older epoch are closed. */
+  readonly closedBelow: number;
+  /** Receives each envelope once, in channel order. */
+  readonly onMail: (mail: Mail) => void;
+  /** Nothing is known of what stood before `n`: a letter has to say so. */
+  readonly onLost: (writer: string, upTo: number) => void;
+  /** The writer was closed before this envelope came. */
+  readonly onStale: (mail: Mail) => void;
+}
+
+interface Arrived {
+  readonly entry: Numbered;
+  readonly job: string;
+}
+
+export class Intake {
+  readonly #options: IntakeOptions;
+  readonly #taken = new Map<string, Taken>();
+  /** Handed on and not taken, by writer and number. */
+  readonly #inHand = new Map<string, Map<number, Mail>>();
+  /** Arrived before their predecessors. */
+  readonly #early = new Map<string, Arrived[]>();
+  /** Envelopes of each held job that are not taken. */
+  readonly #jobs = new Map<string, number>();
+  #inHandCount = 0;
+  #fetching = false;
+  #wakeAgain = false;
+  #open = true;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    for (const [writer, taken] of options.taken) this.#taken.set(writer, taken);
+  }
+
+  get inHandCount(): number {
+    return this.#inHandCount;
+  }
+
+  /** Something was written: fetch until the queue is empty. */
+  wake(): void {
+    if (!this.#open) return;
+    if (this.#fetching) {
+      this.#wakeAgain = true;
+      return;
+    }
+    this.#fetching = true;
+    void this.#fetchAll();
+  }
+
+  /** Ends fetching; what is in hand stays. */
+  close(): void {
+    this.#open = false;
+  }
+
+  /** Adopts jobs that were fetched by a former owner, or by a fetch whose answer was lost. */
+  async adoptActive(): Promise<void> {
+    const { transport, shard } = this.#options;
+    const jobs = (await transport.active(shard)).filter((job) => !this.#jobs.has(job.id));
+    const order = (job: TransportJob): number => decodeBatch(job.data).entries[0]?.prev ?? 0;
+    for (const job of jobs.sort((left, right) => order(left) - order(right))) this.#ingest(job);
+    await this.#settleGaps();
+  }
+
+  /** The marks after these takes; call when the takes are about to be committed. */
+  marksAfter(takes: readonly { writer: string; n: number; prev: number }[]): Map<string, Taken> {
+    const marks = new Map<string, Taken>();
+    for (const { writer, n, prev } of takes)
+      marks.set(writer, take(marks.get(writer) ?? this.#taken.get(writer) ?? nothingTaken, n, prev));
+    return marks;
+  }
+
+  /** The takes are committed: acknowledges the jobs that are done with. */
+  settled(mails: readonly Mail[]): void {
+    for (const { channel } of mails) {
+      if (channel === undefined) continue;
+      this.#taken.set(channel.writer, take(this.#taken.get(channel.writer) ?? nothingTaken, channel.n, channel.prev));
+      if (this.#inHand.get(channel.writer)?.delete(channel.n)) this.#inHandCount--;
+      for (const job of channel.jobs) this.#release(job);
+    }
+    if (this.#wakeAgain && this.#inHandCount < limits.shardInHandEnvelopes) this.wake();
+  }
+
+  #release(job: string): void {
+    const left = (this.#jobs.get(job) ?? 1) - 1;
+    if (left > 0) {
+      this.#jobs.set(job, left);
+      return;
+    }
+    this.#jobs.delete(job);
+    const { transport, shard, log } = this.#options;
+    // A lost acknowledgement is repeated when the active jobs are next compared.
+    transport
+      .acknowledge(shard, job)
+      .catch((error: unknown) => log.debug({ shard, job, error }, 'acknowledgement failed'));
+  }
+
+  async #fetchAll(): Promise<void> {
+    const { transport, shard, clock, log } = this.#options;
+    while (this.#open) {
+      if (this.#inHandCount >= limits.shardInHandEnvelopes) {
+        this.#wakeAgain = true;
+        break;
+      }
+      this.#wakeAgain = false;
+      try {
+        const job = await transport.fetch(shard);
+        if (job === undefined) {
+          if (this.#wakeAgain) continue;
+          break;
+        }
+        this.#ingest(job);
+        if (this.#early.size > 0) await this.#settleGaps();
+      } catch (error) {
+        log.warn({ shard, error }, 'fetch failed; trying again');
+        await wait(clock, defaults.backoffFirstMs);
+        // The answer of a fetch that took a job may be what was lost.
+        await this.adoptActive().catch(() => undefined);
+        this.#wakeAgain = true;
+      }
+    }
+    this.#fetching = false;
+  }
+
+  #ingest(job: TransportJob): void {
+    if (this.#jobs.has(job.id) || !this.#open) return;
+    let batch: Batch;
+    try {
+      batch = decodeBatch(job.data);
+    } catch (error) {
+      this.#options.log.error({ shard: this.#options.shard, job: job.id, error }, 'a job that Troupe did not write');
+      return;
+    }
+    this.#jobs.set(job.id, 0);
+    let open = 0;
+    for (const entry of batch.entries) {
+      if (isTaken(this.#taken.get(batch.writer) ?? nothingTaken, entry.n)) continue;
+      open++;
+      const known = this.#inHand.get(batch.writer)?.get(entry.n);
+      if (known !== undefined) known.channel?.jobs.push(job.id);
+      else this.#arrive(batch.writer, { entry, job: job.id });
+    }
+    this.#jobs.set(job.id, open);
+    if (open === 0) this.#release(job.id);
+  }
+
+  #arrive(writer: string, arrived: Arrived): void {
+    if (!this.#follows(writer, arrived.entry.prev)) {
+      const early = this.#early.get(writer) ?? [];
+      early.push(arrived);
+      early.sort((left, right) => left.entry.n - right.entry.n);
+      this.#early.set(writer, early);
+      return;
+    }
+    this.#handOn(writer, arrived);
+    this.#retryEarly(writer);
+  }
+
+  #retryEarly(writer: string): void {
+    const early = this.#early.get(writer);
+    while (early !== undefined && early[0] !== undefined && this.#follows(writer, early[0].entry.prev)) {
+      const next = early.shift() as Arrived;
+      const known = this.#inHand.get(writer)?.get(next.entry.n);
+      if (known === undefined) this.#handOn(writer, next);
+      else known.channel?.jobs.push(next.job);
+    }
+    if (early?.length === 0) this.#early.delete(writer);
+  }
+
+  #follows(writer: string, prev: number): boolean {
+    return isTaken(this.#taken.get(writer) ?? nothingTaken, prev) || this.#inHand.get(writer)?.has(prev) === true;
+  }
+
+  #handOn(writer: string, { entry, job }: Arrived): void {
+    const mail: Mail = {
+      envelope: entry.envelope,
+      channel: { writer, n: entry.n, prev: entry.prev, jobs: [job] },
+      errors: [],
+    };
+    const numbers = this.#inHand.get(writer) ?? new Map<number, Mail>();
+    numbers.set(entry.n, mail);
+    this.#inHand.set(writer, numbers);
+    this.#inHandCount++;
+    const epoch = epochOfWriter(writer);
+    if (epoch !== undefined && epoch < this.#options.closedBelow) this.#options.onStale(mail);
+    else this.#options.onMail(mail);
+  }
+
+  /** Settles each gap by what the transport holds now. */
+  async #settleGaps(): Promise<void> {
+    if (this.#early.size === 0) return;
+    const { transport, shard } = this.#options;
+    const waiting = (await transport.waiting(shard)).map((job) => decodeBatch(job.data));
+    const active = await transport.active(shard);
+    for (const job of active) this.#ingest(job);
+    for (const [writer, early] of [...this.#early]) {
+      const first = early[0];
+      if (first === undefined) continue;
+      const missing = first.entry.prev;
+      const comes = waiting.some(
+        (batch) => batch.writer === writer && batch.entries.some((entry) => entry.n === missing),
+      );
+      if (comes) {
+        this.#wakeAgain = true;
+        continue;
+      }
+      this.#options.onLost(writer, missing);
+      this.#taken.set(writer, takeUpTo(this.#taken.get(writer) ?? nothingTaken, missing));
+      this.#retryEarly(writer);
+    }
+  }
+}

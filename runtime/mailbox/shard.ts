@@ -1,0 +1,372 @@
+/**
+ * The owner of one shard: holds its lease, takes it over, and connects intake, commit and outbox for the activations
+ * whose addresses live here. It is not the place where turns are decided: that is `activation/activation.ts`.
+ *
+ * Invariants:
+ * 1. Everything in memory belongs to one lease epoch. When the lease is lost, or a commit is refused, all of it is
+ *    dropped; a new epoch starts from what is stored.
+ * 2. Durable mail is routed to its actor's queue in channel order, and stays in memory until its fate is committed.
+ * 3. At take-over: numbers of outgoing channels jump to the epoch; marks are loaded; active jobs are adopted before the
+ *    first fetch; actors with mail or a due timer are awakened.
+ */
+
+import type { Address } from '../address.ts';
+import { type Clock, wait } from '../clock.ts';
+import type { Engine, Lease, StoreOperation } from '../engines/engine.ts';
+import { textOf } from '../errors.ts';
+import { defaults, limits } from '../limits.ts';
+import type { Log } from '../log.ts';
+import { ActorQueue } from './actor-queue.ts';
+import { decodeBatch, epochOfWriter } from './batch.ts';
+import { Committer, type CommitUnit } from './committer.ts';
+import { type DeadLetter, type DeadLetterReason, deadLetterOperations } from './dead-letters.ts';
+import { Intake } from './intake.ts';
+import type { Mail } from './mail.ts';
+import { Outbox } from './outbox.ts';
+import { decodeTaken, encodeTaken } from './taken.ts';
+
+export interface ShardOptions {
+  readonly name: string;
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** This process's node epoch, and the dead node whose leases it may take at once. */
+  readonly node: () => number;
+  readonly succeeds: number | undefined;
+  /** Mail came, or a timer is due: see that the actor runs and takes it. */
+  readonly onWork: (address: Address) => void;
+  /** The shard is no longer ours: its activations end. */
+  readonly onLost: (shard: string) => void;
+  /** Something was written to a shard's queue. */
+  readonly onWritten: (shard: string) => void;
+  /** The fate of a durable message was committed. */
+  readonly onTaken: (address: Address) => void;
+  /** Counts what happened, for metrics. */
+  readonly count: (name: string, by?: number) => void;
+}
+
+/** Everything that belongs to one lease epoch. */
+interface Tenure {
+  readonly lease: Lease;
+  readonly committer: Committer;
+  readonly intake: Intake;
+  readonly outbox: Outbox;
+  /** Monotonic time after which the lease may have ended. */
+  localUntil: number;
+}
+
+export class Shard {
+  readonly name: string;
+  readonly #options: ShardOptions;
+  readonly #queues = new Map<Address, ActorQueue>();
+  #tenure: Tenure | undefined;
+  #engineOffsetMs = 0;
+  #closing = false;
+  #keeper: Promise<void> | undefined;
+  #heldWaiters: (() => void)[] = [];
+  #wakeKeeper: () => void = () => undefined;
+
+  constructor(options: ShardOptions) {
+    this.name = options.name;
+    this.#options = options;
+  }
+
+  get held(): boolean {
+    return this.#tenure !== undefined;
+  }
+
+  /** Engine time, milliseconds. */
+  now(): number {
+    return this.#options.clock.now() + this.#engineOffsetMs;
+  }
+
+  view(): { epoch: number; seq: number; inHand: number; outbox: number } {
+    const tenure = this.#tenure;
+    return {
+      epoch: tenure?.lease.epoch ?? 0,
+      seq: tenure?.committer.seq ?? 0,
+      inHand: tenure?.intake.inHandCount ?? 0,
+      outbox: tenure?.outbox.waitingCount ?? 0,
+    };
+  }
+
+  /** Begins to take and keep the lease. */
+  open(): void {
+    this.#keeper = this.#keep();
+  }
+
+  /** Resolves when the shard is ours. */
+  whenHeld(): Promise<void> {
+    return this.held ? Promise.resolve() : new Promise((resolve) => this.#heldWaiters.push(resolve));
+  }
+
+  /** The queue of an address; made at the first use. */
+  queueOf(address: Address): ActorQueue {
+    let queue = this.#queues.get(address);
+    if (queue === undefined) {
+      queue = new ActorQueue(address);
+      this.#queues.set(address, queue);
+    }
+    return queue;
+  }
+
+  /** Forgets an empty queue. */
+  releaseQueue(address: Address): void {
+    if (this.#queues.get(address)?.length === 0) this.#queues.delete(address);
+  }
+
+  /** Numbers an outgoing envelope. The shard must be held. */
+  enterOutbox(target: string, envelope: Mail['envelope']): ReturnType<Outbox['enter']> {
+    if (this.#tenure === undefined) throw new Error(`shard ${this.name} is not held`);
+    return this.#tenure.outbox.enter(target, envelope);
+  }
+
+  /** Commits a unit; `settled` mail counts as taken from then on. Nothing happens when the shard is not held. */
+  submit(unit: { operations: readonly StoreOperation[]; mails: readonly Mail[]; onCommitted: () => void }): void {
+    const tenure = this.#tenure;
+    if (tenure === undefined) return;
+    const durable = unit.mails.filter((mail) => mail.channel !== undefined);
+    const full: CommitUnit = {
+      operations: unit.operations,
+      takes: durable.map((mail) => mail.channel as NonNullable<Mail['channel']>),
+      onCommitted: () => {
+        unit.onCommitted();
+        tenure.intake.settled(durable);
+        for (const mail of durable) this.#options.onTaken(mail.envelope.to);
+      },
+    };
+    tenure.committer.submit(full);
+  }
+
+  /** Takes mail without handling it: one letter each, committed. */
+  letter(mails: readonly Mail[], reason: DeadLetterReason, onCommitted: () => void = () => undefined): void {
+    const letters = mails
+      .filter((mail) => mail.channel !== undefined)
+      .map((mail): DeadLetter => ({ envelope: mail.envelope, reason, errors: mail.errors, atMs: this.now() }));
+    this.#options.count('dead_letters_total', letters.length);
+    this.submit({ operations: letters.flatMap(deadLetterOperations), mails, onCommitted });
+  }
+
+  /** Something was written to this shard's queue. */
+  wake(): void {
+    this.#tenure?.intake.wake();
+  }
+
+  /** Resolves when what was submitted is committed. */
+  async idle(): Promise<void> {
+    await this.#tenure?.committer.idle();
+  }
+
+  /** Stops taking mail in; what is in hand goes on. */
+  stopIntake(): void {
+    this.#tenure?.intake.close();
+  }
+
+  /** Envelopes that are committed and not yet flushed. */
+  get outboxCount(): number {
+    return this.#tenure?.outbox.waitingCount ?? 0;
+  }
+
+  /** Gives the lease back in order. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#wakeKeeper();
+    const tenure = this.#tenure;
+    if (tenure !== undefined) {
+      tenure.intake.close();
+      await tenure.committer.idle();
+      tenure.outbox.close();
+      this.#endTenure();
+      await this.#options.engine.leases.release(this.name, tenure.lease.nonce).catch(() => undefined);
+    }
+    await this.#keeper;
+  }
+
+  async #keep(): Promise<void> {
+    const { engine, log, node, succeeds } = this.#options;
+    while (!this.#closing) {
+      try {
+        const answer = await engine.leases.acquire(this.name, {
+          node: node(),
+          ttlMs: defaults.leaseMs,
+          ...(succeeds === undefined ? {} : { succeeds }),
+        });
+        if ('nonce' in answer) {
+          await this.#takeOver(answer);
+          await this.#renewUntilLost();
+          continue;
+        }
+        await this.#pause(Math.min(1_000, Math.max(50, answer.heldUntilMs - answer.engineNowMs)));
+      } catch (error) {
+        log.warn({ shard: this.name, error: textOf(error) }, 'the shard could not be taken; trying again');
+        this.#drop();
+        await this.#pause(500);
+      }
+    }
+  }
+
+  async #takeOver(lease: Lease): Promise<void> {
+    const { engine, clock, log } = this.#options;
+    const acquiredAt = clock.monotonic();
+    this.#engineOffsetMs = lease.engineNowMs - clock.now();
+    const marks = await engine.store.all(this.name, 'in');
+    const lastNumbers = await engine.store.all(this.name, 'out');
+    const closedBelow = Number((await engine.store.get(this.name, 'meta', 'closedBelow')) ?? 0);
+    const committer = new Committer({
+      shard: this.name,
+      store: engine.store,
+      clock,
+      fence: lease,
+      recordTakes: (takes) =>
+        [...intake.marksAfter(takes)].map(([writer, taken]) => ({
+          op: 'put',
+          table: 'in',
+          key: writer,
+          value: encodeTaken(taken),
+        })),
+      onRefused: () => {
+        log.warn({ shard: this.name }, 'a commit was refused: the shard has another owner or was rolled back');
+        this.#drop();
+        this.#wakeKeeper();
+      },
+    });
+    const intake: Intake = new Intake({
+      shard: this.name,
+      transport: engine.transport,
+      clock,
+      log,
+      taken: new Map([...marks].map(([writer, text]) => [writer, decodeTaken(text)])),
+      closedBelow,
+      onMail: (mail) => {
+        this.queueOf(mail.envelope.to).push(mail);
+        this.#options.onWork(mail.envelope.to);
+      },
+      onLost: (writer, upTo) => this.#letterLost(writer, upTo),
+      onStale: (mail) => this.letter([mail], 'STALE_WRITER'),
+    });
+    const outbox = new Outbox({
+      shard: this.name,
+      epoch: lease.epoch,
+      transport: engine.transport,
+      store: engine.store,
+      clock,
+      log,
+      lastNumbers: new Map([...lastNumbers].map(([target, n]) => [target, Number(n)])),
+      submit: (unit) => committer.submit(unit),
+      onWritten: this.#options.onWritten,
+    });
+    await outbox.load();
+    this.#tenure = { lease, committer, intake, outbox, localUntil: acquiredAt + defaults.leaseMs };
+    await intake.adoptActive();
+    await this.#closeWriters([...marks.keys()], closedBelow);
+    await this.#awakenDue();
+    intake.wake();
+    for (const resolve of this.#heldWaiters.splice(0)) resolve();
+  }
+
+  /** Renews the lease, compares the active jobs, and looks for due timers, until the lease is lost. */
+  async #renewUntilLost(): Promise<void> {
+    const { engine, clock, log } = this.#options;
+    let sinceRenewalMs = 0;
+    while (this.#tenure !== undefined && !this.#closing) {
+      await this.#pause(defaults.fetchPollMs / 2);
+      const tenure = this.#tenure;
+      if (tenure === undefined || this.#closing) return;
+      tenure.intake.wake();
+      sinceRenewalMs += defaults.fetchPollMs / 2;
+      if (sinceRenewalMs < defaults.leaseRenewMs) continue;
+      sinceRenewalMs = 0;
+      const askedAt = clock.monotonic();
+      try {
+        const renewed = await engine.leases.renew(this.name, tenure.lease.nonce, defaults.leaseMs);
+        if (renewed === undefined) {
+          log.warn({ shard: this.name }, 'the lease was lost');
+          this.#drop();
+          return;
+        }
+        this.#engineOffsetMs = renewed.engineNowMs - clock.now();
+        tenure.localUntil = askedAt + defaults.leaseMs;
+        await tenure.intake.adoptActive();
+        tenure.intake.wake();
+        await this.#awakenDue();
+      } catch (error) {
+        log.debug({ shard: this.name, error: textOf(error) }, 'renewal failed');
+        if (clock.monotonic() > tenure.localUntil) {
+          log.warn({ shard: this.name }, 'the lease could not be renewed in time');
+          this.#drop();
+          return;
+        }
+      }
+    }
+  }
+
+  async #awakenDue(): Promise<void> {
+    const due = await this.#options.engine.store.ranked(this.name, 'due', this.now(), limits.batchEnvelopes);
+    for (const { member } of due) this.#options.onWork(member as Address);
+  }
+
+  /** Closes the channels of dead nodes once nothing of them is in the transport any more. */
+  async #closeWriters(writers: readonly string[], closedBelow: number): Promise<void> {
+    const { engine } = this.#options;
+    const lowestLive = await engine.nodes.lowestLive();
+    if (lowestLive === undefined || lowestLive <= closedBelow) return;
+    const isDead = (writer: string): boolean => (epochOfWriter(writer) ?? lowestLive) < lowestLive;
+    const jobs = [...(await engine.transport.waiting(this.name)), ...(await engine.transport.active(this.name))];
+    if (jobs.some((job) => isDead(decodeBatch(job.data).writer))) return;
+    this.submit({
+      operations: [
+        ...writers.filter(isDead).map((writer): StoreOperation => ({ op: 'delete', table: 'in', key: writer })),
+        { op: 'put', table: 'meta', key: 'closedBelow', value: String(lowestLive) },
+      ],
+      mails: [],
+      onCommitted: () => undefined,
+    });
+  }
+
+  #letterLost(writer: string, upTo: number): void {
+    const atMs = this.now();
+    const letter: DeadLetter = {
+      envelope: {
+        id: `lost-${writer}-${upTo}`,
+        to: '/system/mailboxes' as Address,
+        type: 'troupe.lost',
+        payload: { writer, upTo },
+        delivery: 'at-least-once',
+        attempt: 1,
+      },
+      reason: 'LOST',
+      errors: [{ atMs, message: 'the storage engine lost messages of this channel up to this number' }],
+      atMs,
+    };
+    this.#options.count('lost_gaps_total');
+    this.#options.log.error({ shard: this.name, writer, upTo }, 'the storage engine lost messages');
+    this.submit({
+      operations: [...deadLetterOperations(letter)],
+      mails: [],
+      onCommitted: () => undefined,
+    });
+  }
+
+  /** The shard is not ours any more: its memory is worthless. */
+  #drop(): void {
+    if (this.#tenure === undefined) return;
+    this.#endTenure();
+    for (const queue of this.#queues.values()) queue.remove((mail) => mail.channel !== undefined);
+    this.#options.onLost(this.name);
+  }
+
+  #endTenure(): void {
+    const tenure = this.#tenure;
+    this.#tenure = undefined;
+    tenure?.committer.abandon();
+    tenure?.intake.close();
+    tenure?.outbox.close();
+  }
+
+  /** Waits, but wakes when the shard closes or was dropped. */
+  async #pause(delayMs: number): Promise<void> {
+    const wake = new AbortController();
+    this.#wakeKeeper = () => wake.abort();
+    await wait(this.#options.clock, delayMs, wake.signal).catch(() => undefined);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Which envelopes of a channel were taken, as a shard keeps it per writer (`in[w]` of the protocol). Pure.
+ *
+ * Numbers of a channel rise but may jump; each envelope names its predecessor (`prev`). Taken numbers therefore form
+ * runs: a run `(after, upTo]` says that everything from the successor of `after` to `upTo` is taken. The first run
+ * always begins at 0; its end is the floor. A mark is as long as the number of gaps, never as the number of messages.
+ */
+
+/** `[after, upTo]`, ascending, disjoint, not touching; the first begins at 0. */
+export type Taken = readonly (readonly [after: number, upTo: number])[];
+
+export const nothingTaken: Taken = [[0, 0]];
+
+export function isTaken(taken: Taken, n: number): boolean {
+  if (n === 0) return true;
+  // The answer is nearly always in the first or the last run.
+  for (let index = taken.length - 1; index >= 0; index--) {
+    const run = taken[index];
+    if (run !== undefined && n > run[0]) return n <= run[1];
+  }
+  return false;
+}
+
+/** Adds `n`, whose predecessor on the channel is `prev`. */
+export function take(taken: Taken, n: number, prev: number): Taken {
+  if (isTaken(taken, n)) return taken;
+  let index = taken.length;
+  while (index > 0 && (taken[index - 1] as readonly [number, number])[0] >= n) index--;
+  const before = taken[index - 1];
+  const after = taken[index];
+  const joinsBefore = before !== undefined && before[1] === prev;
+  const joinsAfter = after !== undefined && after[0] === n;
+  const run: [number, number] = [joinsBefore ? before[0] : prev, joinsAfter ? after[1] : n];
+  return [...taken.slice(0, joinsBefore ? index - 1 : index), run, ...taken.slice(joinsAfter ? index + 1 : index)];
+}
+
+/** Settles a gap: everything up to `n` counts as taken. */
+export function takeUpTo(taken: Taken, n: number): Taken {
+  const rest = taken.filter((run) => run[1] > n);
+  const first = rest[0];
+  if (first !== undefined && first[0] <= n) return [[0, first[1]], ...rest.slice(1)];
+  return [[0, n], ...rest];
+}
+
+export function encodeTaken(taken: Taken): string {
+  return JSON.stringify(taken);
+}
+
+export function decodeTaken(text: string | undefined): Taken {
+  return text === undefined ? nothingTaken : (JSON.parse(text) as Taken);
+}

@@ -1,0 +1,246 @@
+/**
+ * The one door for messages: admit, place, hand on. Whatever is refused is refused here, before it has a number, with
+ * a typed error; what passes is in a mailbox.
+ *
+ * Invariants:
+ * 1. Messages to one address that one sender sends one after another stay in order, also while its actor is started.
+ * 2. A payload is checked against its schema before it is accepted (and once more by the actor's thread).
+ * 3. `from` is set here and nowhere else.
+ */
+
+import type { Activation } from './activation/activation.ts';
+import type { Directory } from './activation/directory.ts';
+import { type Address, isSystemAddress, parseAddress } from './address.ts';
+import type { Asks } from './asks.ts';
+import type { Clock } from './clock.ts';
+import { type ActorDefinition, messageTypeFault } from './define-actor.ts';
+import type { Delivery, Envelope, Json } from './envelope.ts';
+import { TroupeError, toErrorData } from './errors.ts';
+import { checkMessage } from './host/validate.ts';
+import { defaults, limits } from './limits.ts';
+import { ephemeralMail } from './mailbox/mail.ts';
+import type { AskOptions, OutgoingMessage } from './messaging.ts';
+import type { Random } from './random.ts';
+import type { SupervisionPort } from './supervision.ts';
+
+export interface RouterOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly asks: Asks;
+  readonly directory: Directory;
+  readonly supervision: () => SupervisionPort;
+  readonly node: () => number;
+  /** Engine time of the shard that an address lives in, milliseconds. */
+  readonly engineNow: (address: Address) => number;
+  /** Writes a durable envelope; resolves when the engine has it. */
+  readonly sendDurable: (envelope: Envelope) => Promise<void>;
+  /** Whether one more durable message fits the mailbox of an address. */
+  readonly hasDurableRoom: (address: Address, definition: ActorDefinition) => boolean;
+}
+
+/** How long a message waits for an actor that is between two lives. */
+const restartWaitMs = 5_000;
+
+interface Handed {
+  readonly envelope: Envelope;
+  readonly written: Promise<void> | undefined;
+}
+
+export class Router {
+  readonly #options: RouterOptions;
+  /** The last message that waits for an actor to run, by address. */
+  readonly #lines = new Map<Address, Promise<unknown>>();
+  #draining = false;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+  }
+
+  /** Refuses messages from outside from now on. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  async tell(message: OutgoingMessage, from?: Address): Promise<{ readonly messageId: string }> {
+    const to = this.#admit(message, from);
+    const hand = (definition: ActorDefinition): Handed => {
+      const envelope = this.#envelope(to, message, definition, from);
+      return { envelope, written: this.#hand(envelope, definition) };
+    };
+    const ready = this.#readyDefinition(to);
+    const { envelope, written } =
+      ready === undefined ? await this.#inLine(to, restartWaitMs, message.delivery, hand) : hand(ready);
+    await written;
+    return { messageId: envelope.id };
+  }
+
+  async ask(message: OutgoingMessage, options: AskOptions = {}, from?: Address): Promise<Json> {
+    const timeoutMs = boundedTimeoutMs(options.timeoutMs);
+    const to = this.#admit(message, from);
+    const startedMs = this.#options.clock.monotonic();
+    const hand = (definition: ActorDefinition): { readonly answer: Promise<Json> } => {
+      if (Object.hasOwn(definition.messages, message.type) && definition.messages[message.type]?.reply === undefined)
+        throw new TroupeError('INVALID_MESSAGE', `"${message.type}" has no answer; send it with tell`);
+      const leftMs = timeoutMs - (this.#options.clock.monotonic() - startedMs);
+      return { answer: this.#enterAsk(to, message, options, leftMs, definition, from) };
+    };
+    const ready = this.#readyDefinition(to);
+    const { answer } =
+      ready === undefined
+        ? await this.#inLine(to, Math.min(timeoutMs, restartWaitMs), message.delivery ?? 'at-most-once', hand)
+        : hand(ready);
+    return answer;
+  }
+
+  /** Builds the envelope of a message that an actor sends from a committed turn. @throws TroupeError */
+  committedEnvelope(message: OutgoingMessage, from: Address): Envelope {
+    const to = this.#admit(message, from);
+    return this.#build(to, message, message.delivery ?? 'at-least-once', (message.payload ?? {}) as Json, from);
+  }
+
+  #admit(message: OutgoingMessage, from: Address | undefined): Address {
+    if (this.#draining && from === undefined)
+      throw new TroupeError('DRAINING', 'this node is shutting down', { retryAfterMs: 1_000 });
+    const to = parseAddress(message.to);
+    if (isSystemAddress(to))
+      throw new TroupeError('INVALID_ADDRESS', `${to} belongs to the runtime: it can be read, not messaged`);
+    const fault = typeof message.type === 'string' ? messageTypeFault(message.type) : 'the message type is missing';
+    if (fault !== undefined) throw new TroupeError('INVALID_MESSAGE', fault);
+    return to;
+  }
+
+  #envelope(to: Address, message: OutgoingMessage, definition: ActorDefinition, from: Address | undefined): Envelope {
+    const payload = message.payload === undefined ? {} : message.payload;
+    const checked = checkMessage(definition, message.type, payload);
+    if ('refused' in checked) throw TroupeError.from(checked.refused);
+    const delivery = message.delivery ?? (definition.persist === 'snapshot' ? 'at-least-once' : 'at-most-once');
+    return this.#build(to, message, delivery, payload, from);
+  }
+
+  #build(
+    to: Address,
+    message: OutgoingMessage,
+    delivery: Delivery,
+    payload: Json,
+    from: Address | undefined,
+  ): Envelope {
+    return {
+      id: this.#options.random.id(),
+      to,
+      ...(from === undefined ? {} : { from }),
+      type: message.type,
+      payload,
+      delivery,
+      ...(message.headers === undefined ? {} : { headers: message.headers }),
+      attempt: 1,
+    };
+  }
+
+  #enterAsk(
+    to: Address,
+    message: OutgoingMessage,
+    options: AskOptions,
+    leftMs: number,
+    definition: ActorDefinition,
+    from: Address | undefined,
+  ): Promise<Json> {
+    const { asks, directory, engineNow, node } = this.#options;
+    const envelope: Envelope = {
+      ...this.#envelope(to, { ...message, delivery: message.delivery ?? 'at-most-once' }, definition, from),
+      deadlineMs: engineNow(to) + leftMs,
+      replyTo: { node: node() },
+    };
+    const answer = asks.enter({
+      id: envelope.id,
+      timeoutMs: leftMs,
+      signal: options.signal,
+      onChunk: options.onChunk,
+      onAbandon: () => directory.get(to)?.cancel(envelope.id),
+    });
+    const refuse = (error: unknown): void => asks.refuse(envelope.id, toErrorData(error));
+    try {
+      this.#hand(envelope, definition)?.catch(refuse);
+    } catch (error) {
+      refuse(error);
+    }
+    return answer;
+  }
+
+  /** The definition of an actor that runs and that nobody waits for in line. */
+  #readyDefinition(to: Address): ActorDefinition | undefined {
+    if (this.#lines.has(to)) return undefined;
+    const activation = this.#options.directory.get(to);
+    return activation?.status === 'running' ? activation.definition : undefined;
+  }
+
+  /** Waits for the actor behind those that came before, then hands over. */
+  #inLine<T>(
+    to: Address,
+    waitMs: number,
+    delivery: Delivery | undefined,
+    hand: (definition: ActorDefinition) => T,
+  ): Promise<T> {
+    const before = this.#lines.get(to);
+    const mine = (async () => {
+      await before?.catch(() => undefined);
+      return hand(await this.#definitionOf(to, waitMs, delivery));
+    })();
+    this.#lines.set(to, mine);
+    const leave = (): void => {
+      if (this.#lines.get(to) === mine) this.#lines.delete(to);
+    };
+    mine.then(leave, leave);
+    return mine;
+  }
+
+  /** The definition of the actor at an address, which is started where that is the rule. */
+  async #definitionOf(to: Address, waitMs: number, delivery: Delivery | undefined): Promise<ActorDefinition> {
+    const { directory, supervision } = this.#options;
+    const state = await supervision().ensure(to);
+    if (state === 'absent')
+      throw new TroupeError('NOT_FOUND', `no actor has the address ${to}; list them with: troupe tree`);
+    const alive = directory.get(to);
+    if (alive?.status === 'running' || alive?.status === 'parked') return alive.definition;
+    const known = directory.definitionOf(to);
+    // Durable mail needs no life: it waits in the mailbox.
+    const persistent = known?.persist === 'snapshot';
+    const durable = (delivery ?? (persistent ? 'at-least-once' : 'at-most-once')) === 'at-least-once';
+    if (!durable || known === undefined) await directory.whenRunning(to, waitMs);
+    const definition = directory.definitionOf(to);
+    if (definition === undefined)
+      throw new TroupeError('UNAVAILABLE', `${to} is being restarted`, { retryAfterMs: defaults.backoffFirstMs * 2 });
+    return definition;
+  }
+
+  /** Puts an envelope into its mailbox; a promise where the engine has to acknowledge it. */
+  #hand(envelope: Envelope, definition: ActorDefinition): Promise<void> | undefined {
+    if (envelope.delivery === 'at-least-once') {
+      if (!this.#options.hasDurableRoom(envelope.to, definition))
+        throw new TroupeError('MAILBOX_FULL', `the durable mailbox of ${envelope.to} is full`, { retryAfterMs: 1_000 });
+      return this.#options.sendDurable(envelope);
+    }
+    const activation = this.#running(envelope.to);
+    if (!activation.hasRoom())
+      throw new TroupeError('MAILBOX_FULL', `the mailbox of ${envelope.to} is full`, { retryAfterMs: 250 });
+    activation.deliver(ephemeralMail(envelope));
+    return undefined;
+  }
+
+  #running(to: Address): Activation {
+    const activation = this.#options.directory.get(to);
+    if (activation?.status === 'parked')
+      throw new TroupeError('PARKED', `${to} is parked: ${activation.reason ?? 'see the admin endpoint'}`);
+    if (activation?.status !== 'running')
+      throw new TroupeError('UNAVAILABLE', `${to} is being restarted`, { retryAfterMs: defaults.backoffFirstMs * 2 });
+    return activation;
+  }
+}
+
+/** @throws TroupeError `INVALID_MESSAGE` */
+function boundedTimeoutMs(timeoutMs: number | undefined): number {
+  const value = timeoutMs ?? defaults.askTimeoutMs;
+  if (!Number.isFinite(value) || value > limits.askTimeoutMaxMs)
+    throw new TroupeError('INVALID_MESSAGE', `the timeout is at most ${limits.askTimeoutMaxMs} ms`);
+  if (value <= 0) throw new TroupeError('DEADLINE_EXCEEDED', 'the deadline had passed when the message came');
+  return value;
+}

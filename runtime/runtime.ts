@@ -1,0 +1,435 @@
+/**
+ * The runtime of one node: wires router, shards, directory and host threads together. It knows no wire format and no
+ * supervisor; the tree is attached as a port.
+ */
+
+import { Directory } from './activation/directory.ts';
+import type { Address } from './address.ts';
+import { Asks } from './asks.ts';
+import { type Clock, systemClock, wait } from './clock.ts';
+import type { App } from './define-app.ts';
+import type { Effect, TellEffect } from './effects.ts';
+import type { Engine } from './engines/engine.ts';
+import type { Envelope, Json } from './envelope.ts';
+import { type ErrorData, TroupeError, textOf, toErrorData } from './errors.ts';
+import { createHosts, type Hosts, type HostsOptions } from './host/hosts.ts';
+import type { FromHost } from './host/messages.ts';
+import { RuntimeInspection } from './inspection.ts';
+import { defaults } from './limits.ts';
+import { type Log, silentLog } from './log.ts';
+import { nodeWriter } from './mailbox/batch.ts';
+import { ChannelWriter } from './mailbox/channel.ts';
+import { Shard } from './mailbox/shard.ts';
+import { shardNames, shardOf } from './mailbox/shards.ts';
+import type { FaultControl, Inspection, Messaging } from './messaging.ts';
+import { type Random, systemRandom } from './random.ts';
+import { Router } from './router.ts';
+import type { Activations, HostExit, HostSlots, SupervisionPort } from './supervision.ts';
+
+export interface RuntimeOptions {
+  readonly app: App;
+  /** URL of the module whose default export `app` is; each host thread imports it. */
+  readonly appUrl: string;
+  /** An open engine. */
+  readonly engine: Engine;
+  readonly shards?: number;
+  /** Host threads; default 2. */
+  readonly threads?: number;
+  /** Epoch of a node of which the caller knows that it is dead: its leases are taken at once. */
+  readonly succeeds?: number;
+  /** For the person who finds the namespace taken, such as "pid 4711 on host7". */
+  readonly label?: string;
+  readonly watchdogMs?: number;
+  readonly heapLimitMb?: number;
+  readonly spawnHost?: HostsOptions['spawn'];
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly log?: Log;
+}
+
+export interface Runtime {
+  /** The supervisors' side. */
+  readonly activations: Activations;
+  readonly hosts: HostSlots;
+  readonly inspection: Inspection;
+  /** The fault door; the caller decides whether it is open. */
+  readonly faults: FaultControl;
+  /** Epoch of this life of the node. */
+  readonly nodeEpoch: number;
+  /** Attaches the tree; before that every address is absent. */
+  supervise(port: SupervisionPort): void;
+  /** Takes the shards. Resolves when all are held. */
+  open(): Promise<void>;
+  /** A sender: what it tells without awaiting stays in order. */
+  messaging(): Messaging;
+  /** Stops taking messages in and finishes what is in hand, at the latest after `withinMs` (G9). */
+  drain(withinMs: number): Promise<void>;
+  /** Gives leases back and ends the threads. Call after `drain` and after the tree has stopped. */
+  close(): Promise<void>;
+}
+
+/**
+ * Enters the namespace and builds a runtime.
+ *
+ * @throws TroupeError `UNAVAILABLE` when another node lives there, naming it
+ */
+export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { engine } = options;
+  const joined = await engine.nodes.join({
+    ttlMs: defaults.leaseMs,
+    label: options.label ?? 'a node without a name',
+    ...(options.succeeds === undefined ? {} : { succeeds: options.succeeds }),
+  });
+  if (!('epoch' in joined))
+    throw new TroupeError(
+      'UNAVAILABLE',
+      `this namespace is in use by ${joined.heldBy}; stop that node, or choose another --namespace`,
+      { retryAfterMs: Math.max(0, joined.heldUntilMs - joined.engineNowMs) },
+    );
+  return new NodeRuntime(options, joined.epoch);
+}
+
+class NodeRuntime implements Runtime {
+  readonly activations: Directory;
+  readonly hosts: Hosts;
+  readonly inspection: RuntimeInspection;
+  readonly faults: FaultControl;
+  nodeEpoch: number;
+  readonly #options: RuntimeOptions;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #asks: Asks;
+  readonly #router: Router;
+  readonly #shardCount: number;
+  readonly #shards = new Map<string, Shard>();
+  readonly #counters = new Map<string, number>();
+  readonly #durableWaiting = new Map<Address, number>();
+  readonly #awakening = new Set<Address>();
+  readonly #sends = new Map<string, AbortController>();
+  #channels: ChannelWriter;
+  #supervision: SupervisionPort | undefined;
+  #stopRenewal: () => void = () => undefined;
+  #draining = false;
+
+  constructor(options: RuntimeOptions, epoch: number) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#log = options.log ?? silentLog;
+    this.#shardCount = options.shards ?? defaults.shards;
+    this.nodeEpoch = epoch;
+    this.#asks = new Asks(this.#clock);
+    const count = (name: string, by = 1): void => {
+      this.#counters.set(name, (this.#counters.get(name) ?? 0) + by);
+    };
+    this.hosts = createHosts({
+      app: options.appUrl,
+      count: options.threads ?? 2,
+      clock: this.#clock,
+      log: this.#log,
+      ...(options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs }),
+      ...(options.heapLimitMb === undefined ? {} : { heapLimitMb: options.heapLimitMb }),
+      ...(options.spawnHost === undefined ? {} : { spawn: options.spawnHost }),
+      onMessages: (slot, _incarnation, messages) => this.#receive(slot, messages),
+    });
+    for (const name of shardNames(this.#shardCount))
+      this.#shards.set(
+        name,
+        new Shard({
+          name,
+          engine: options.engine,
+          clock: this.#clock,
+          log: this.#log,
+          node: () => this.nodeEpoch,
+          succeeds: options.succeeds,
+          onWork: (address) => this.#work(address),
+          onLost: (shard) => this.activations.shardLost(this.#shard(shard)),
+          onWritten: (shard) => this.#shards.get(shard)?.wake(),
+          onTaken: (address) => this.#taken(address),
+          count,
+        }),
+      );
+    this.activations = new Directory({
+      engine: options.engine,
+      log: this.#log,
+      hosts: {
+        choose: (load) =>
+          this.hosts
+            .list()
+            .filter((slot) => slot.status === 'running')
+            .sort((left, right) => load(left.slot) - load(right.slot))[0]?.slot,
+        post: (slot, message) => this.hosts.post(slot, message),
+      },
+      shardOf: (address) => this.#shardOf(address),
+      surroundings: {
+        clock: this.#clock,
+        asks: this.#asks,
+        envelopeOf: (effect, from) => this.#committedEnvelope(effect, from),
+        perform: (effect, from) => this.#perform(effect, from),
+        count,
+      },
+    });
+    this.#router = new Router({
+      clock: this.#clock,
+      random: options.random ?? systemRandom,
+      asks: this.#asks,
+      directory: this.activations,
+      supervision: () => this.#port(),
+      node: () => this.nodeEpoch,
+      engineNow: (address) => this.#shardOf(address).now(),
+      sendDurable: (envelope) => this.#sendDurable(envelope),
+      hasDurableRoom: (address, definition) => (this.#durableWaiting.get(address) ?? 0) < definition.mailbox.durable,
+    });
+    this.inspection = new RuntimeInspection({
+      clock: this.#clock,
+      engine: options.engine,
+      directory: this.activations,
+      hosts: this.hosts,
+      shards: this.#shards,
+      asks: this.#asks,
+      counters: this.#counters,
+    });
+    this.faults = {
+      crashActor: async (address) => this.#fault(address, 'crash'),
+      hangActor: async (address) => this.#fault(address, 'hang'),
+      killThread: (slot) => this.hosts.kill(slot),
+    };
+    this.#channels = this.#newChannels();
+    this.hosts.onExit((exit) => this.#hostLost(exit));
+  }
+
+  supervise(port: SupervisionPort): void {
+    this.#supervision = port;
+  }
+
+  async open(): Promise<void> {
+    this.#stopRenewal = this.#clock.every(defaults.leaseRenewMs, () => void this.#renewNode());
+    for (const shard of this.#shards.values()) shard.open();
+    await Promise.all([...this.#shards.values()].map((shard) => shard.whenHeld()));
+  }
+
+  messaging(): Messaging {
+    return {
+      tell: (message) => this.#router.tell(message),
+      ask: (message, options) => this.#router.ask(message, options),
+    };
+  }
+
+  async drain(withinMs: number): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#router.drain();
+    const shards = [...this.#shards.values()];
+    for (const shard of shards) shard.stopIntake();
+    const until = this.#clock.monotonic() + withinMs;
+    const busy = (): boolean =>
+      this.#asks.openCount > 0 ||
+      this.#channels.waitingCount > 0 ||
+      this.activations.all().some((activation) => activation.mailbox().inHand > 0) ||
+      shards.some((shard) => shard.outboxCount > 0);
+    while (busy() && this.#clock.monotonic() < until) await wait(this.#clock, 20);
+    this.#asks.refuseAll({
+      reason: 'DRAINING',
+      message: 'this node is shutting down',
+      outcome: 'unknown',
+      retryAfterMs: 1_000,
+    });
+    await Promise.all(shards.map((shard) => shard.idle()));
+  }
+
+  async close(): Promise<void> {
+    this.#stopRenewal();
+    await Promise.all([...this.#shards.values()].map((shard) => shard.close()));
+    await this.hosts.close();
+    await this.#options.engine.nodes.leave(this.nodeEpoch).catch(() => undefined);
+  }
+
+  #shard(name: string): Shard {
+    const shard = this.#shards.get(name);
+    if (shard === undefined) throw new Error(`there is no shard ${name}`);
+    return shard;
+  }
+
+  #shardOf(address: Address): Shard {
+    return this.#shard(shardOf(address, this.#shardCount));
+  }
+
+  #port(): SupervisionPort {
+    if (this.#supervision === undefined)
+      throw new TroupeError('UNAVAILABLE', 'the node is starting', { retryAfterMs: 500 });
+    return this.#supervision;
+  }
+
+  #newChannels(): ChannelWriter {
+    return new ChannelWriter({
+      writer: nodeWriter(this.nodeEpoch),
+      transport: this.#options.engine.transport,
+      clock: this.#clock,
+      onWritten: (shard) => this.#shards.get(shard)?.wake(),
+    });
+  }
+
+  async #sendDurable(envelope: Envelope): Promise<void> {
+    this.#durableWaiting.set(envelope.to, (this.#durableWaiting.get(envelope.to) ?? 0) + 1);
+    try {
+      await this.#channels.send(shardOf(envelope.to, this.#shardCount), envelope);
+    } catch (error) {
+      this.#taken(envelope.to);
+      throw error;
+    }
+  }
+
+  #taken(address: Address): void {
+    const waiting = (this.#durableWaiting.get(address) ?? 0) - 1;
+    if (waiting > 0) this.#durableWaiting.set(address, waiting);
+    else this.#durableWaiting.delete(address);
+  }
+
+  /** Mail or a due timer waits for an actor: see that it runs. */
+  #work(address: Address): void {
+    const activation = this.activations.get(address);
+    if (activation?.status === 'running') activation.pump();
+    if (activation !== undefined || this.#awakening.has(address)) return;
+    this.#awakening.add(address);
+    void this.#awaken(address).finally(() => this.#awakening.delete(address));
+  }
+
+  async #awaken(address: Address): Promise<void> {
+    const shard = this.#shardOf(address);
+    while (!this.#draining && shard.held) {
+      try {
+        const state = await this.#port().ensure(address);
+        if (state !== 'absent') {
+          this.activations.get(address)?.pump();
+          return;
+        }
+        shard.letter(
+          shard.queueOf(address).remove((mail) => mail.channel !== undefined),
+          'NOT_FOUND',
+        );
+        shard.releaseQueue(address);
+        return;
+      } catch (error) {
+        this.#log.debug({ address, error: textOf(error) }, 'an actor with mail could not be started; trying again');
+        await wait(this.#clock, 1_000);
+      }
+    }
+  }
+
+  #receive(slot: number, messages: readonly FromHost[]): void {
+    this.activations.receive(messages);
+    for (const message of messages) {
+      if (message.from === 'send') this.#send(slot, message);
+      else if (message.from === 'cancelSend') this.#sends.get(`${slot}:${message.request}`)?.abort();
+      else if (message.from === 'inspected') this.inspection.receive(message);
+    }
+  }
+
+  /** An actor, or what it invoked, sends a message. */
+  #send(slot: number, { activation, request, kind, message, timeoutMs }: Extract<FromHost, { from: 'send' }>): void {
+    const from = activation === undefined ? undefined : this.activations.byNumber(activation)?.address;
+    const abort = new AbortController();
+    const key = `${slot}:${request}`;
+    if (request !== undefined) this.#sends.set(key, abort);
+    const sent: Promise<Json> =
+      kind === 'tell'
+        ? this.#router.tell(message, from).then(() => null)
+        : this.#router.ask(message, { signal: abort.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, from);
+    const settle = (result: { value: Json } | { error: ErrorData }): void => {
+      if (request === undefined) return;
+      this.#sends.delete(key);
+      this.hosts.post(slot, { to: 'settled', request, result });
+    };
+    sent.then(
+      (value) => settle({ value }),
+      (error: unknown) => {
+        if (request === undefined) {
+          this.#counters.set('delivery_failed_total', (this.#counters.get('delivery_failed_total') ?? 0) + 1);
+          this.#log.warn({ from, to: message.to, type: message.type, error: textOf(error) }, 'a tell was refused');
+        } else settle({ error: toErrorData(error, 'UNAVAILABLE') });
+      },
+    );
+  }
+
+  #committedEnvelope(effect: TellEffect, from: Address): { envelope: Envelope; shard: string } {
+    const envelope = this.#router.committedEnvelope(
+      {
+        to: effect.address,
+        type: effect.messageType,
+        payload: effect.payload as Json,
+        delivery: 'at-least-once',
+      },
+      from,
+    );
+    return { envelope, shard: shardOf(envelope.to, this.#shardCount) };
+  }
+
+  /** Effects that reach beyond the actor, after their commit where there is one. */
+  #perform(effect: Effect, from: Address): void {
+    const failed = (error: unknown): void =>
+      this.#log.warn({ from, effect: effect.type, error: textOf(error) }, 'an effect could not be carried out');
+    switch (effect.type) {
+      case 'troupe.tell':
+        this.#router
+          .tell(
+            {
+              to: effect.address,
+              type: effect.messageType,
+              payload: effect.payload as Json,
+              delivery: effect.delivery ?? 'at-most-once',
+            },
+            from,
+          )
+          .catch(failed);
+        return;
+      case 'troupe.spawn': {
+        const definition = this.#options.app.definitions.find((known) => known.kind === effect.kind);
+        if (definition === undefined) {
+          failed(`the app has no actor of kind "${effect.kind}"`);
+          return;
+        }
+        this.#port().spawn(from, { name: effect.name, definition, input: effect.input }).catch(failed);
+        return;
+      }
+      case 'troupe.stop':
+        this.#port().stopChild(from, effect.name).catch(failed);
+    }
+  }
+
+  #fault(address: string, fault: 'crash' | 'hang'): void {
+    const activation = this.activations.get(address as Address);
+    if (activation === undefined) throw new TroupeError('NOT_FOUND', `no actor is awake at ${address}`);
+    this.hosts.post(activation.slot, { to: 'fault', activation: activation.number, fault });
+  }
+
+  #hostLost(exit: HostExit): void {
+    for (const [key, abort] of this.#sends) if (key.startsWith(`${exit.slot}:`)) abort.abort();
+    const error: ErrorData = {
+      reason: 'ACTOR_FAILED',
+      message: `the host thread ${exit.slot} ${exit.cause === 'hung' ? 'hung and was ended' : `was lost (${exit.cause})`}`,
+      outcome: 'unknown',
+    };
+    const inHand = exit.cause === 'killed' ? undefined : exit.inHand;
+    this.activations.hostLost(exit.slot, error, inHand, `${exit.slot}@${exit.incarnation}`);
+  }
+
+  async #renewNode(): Promise<void> {
+    const { engine } = this.#options;
+    try {
+      if (await engine.nodes.renew(this.nodeEpoch, defaults.leaseMs)) return;
+      const joined = await engine.nodes.join({
+        ttlMs: defaults.leaseMs,
+        label: this.#options.label ?? 'a node without a name',
+        succeeds: this.nodeEpoch,
+      });
+      if (!('epoch' in joined)) {
+        this.#log.error({ heldBy: joined.heldBy }, 'another node has taken this namespace');
+        return;
+      }
+      this.#log.warn({ epoch: joined.epoch }, 'the node lease had lapsed; the node goes on under a new epoch');
+      this.nodeEpoch = joined.epoch;
+      this.#channels = this.#newChannels();
+    } catch (error) {
+      this.#log.debug({ error: textOf(error) }, 'node lease renewal failed');
+    }
+  }
+}
