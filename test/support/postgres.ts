@@ -1,0 +1,36 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { startEmbeddedPostgres } from '../../runtime/engines/postgres/embedded.ts';
+
+/** A PostgreSQL of the test's own, in a temporary folder. */
+export interface TestPostgres {
+  readonly connection: { readonly host: string; readonly user: string; readonly database: string };
+  /** The same as a URL, for `--engine`. */
+  readonly url: string;
+  pid(): number;
+  /** SIGKILL of the postmaster; the embedded PostgreSQL is then started again by itself. */
+  kill(): void;
+  stop(): Promise<void>;
+}
+
+/** Starts a server; `t` may be left out by callers that stop it themselves. */
+export async function startPostgres(t?: Pick<TestContext, 'after'>): Promise<TestPostgres> {
+  const folder = await mkdtemp(join(tmpdir(), 'troupe-postgres-'));
+  const server = await startEmbeddedPostgres({ dataDir: folder });
+  const { host, user, database } = server.connection;
+  const started: TestPostgres = {
+    connection: server.connection,
+    url: `postgres://${user}@localhost/${database}?host=${encodeURIComponent(host)}`,
+    pid: () => server.pid,
+    kill: () => void process.kill(server.pid, 'SIGKILL'),
+    stop: async () => {
+      await server.stop();
+      await rm(folder, { recursive: true, force: true });
+      await rm(host, { recursive: true, force: true });
+    },
+  };
+  t?.after(() => started.stop());
+  return started;
+}
