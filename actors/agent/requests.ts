@@ -69,7 +69,9 @@ export function requestHandler({ clock, env, port }: RequestWorld = world) {
   ): Promise<{ body: Body; origin: Origin } | { degradedReason: string }> {
     const { provider } = input;
     if (provider === undefined)
-      return { degradedReason: 'no provider is configured; set a key such as ANTHROPIC_API_KEY and start again' };
+      return {
+        degradedReason: 'this agent is configured to answer by rules; name a provider in [agents] to change that',
+      };
     const connection = connectionOf(provider, env);
     if (typeof connection === 'string') return { degradedReason: `${provider.name}: ${connection}` };
     const leftMs = input.deadlineMs === undefined ? Number.POSITIVE_INFINITY : input.deadlineMs - clock.now();

@@ -29,9 +29,10 @@ function stageWithAgent(
 
 const planRequest = (task: string) => ({ task, constraints: [], contextFiles: [] });
 
-test('without a provider fixed rules plan in five phases that name the task, and say so', async () => {
+test('without a key fixed rules plan in five phases that name the task, and say which key is missing', async () => {
   using stage = new Stage();
-  stage.start('/agents/claude', agentMachine(), {});
+  const handler = requestHandler({ clock: systemClock, env: {}, port: hostPort });
+  stage.start('/agents/claude', agentMachine(handler), { provider: { name: 'anthropic' }, breaker: '/breakers/none' });
   const first = plan.parse(await stage.ask('/agents/claude', 'plan', planRequest('Build a REST API')));
   const second = plan.parse(await stage.ask('/agents/claude', 'plan', planRequest('Train a model')));
   assert.deepEqual(
