@@ -62,6 +62,7 @@ export function createPostgresLink(connection: PostgresPlace, schema: string): P
   });
   // A connection that breaks while idle is replaced at its next use.
   pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
   const pending = new Set<(error: Error) => void>();
   let closed = false;
 
