@@ -28,7 +28,7 @@ export interface AskEntry {
 export class Asks {
   readonly #open = new Map<string, OpenAsk>();
   readonly #clock: Clock;
-  #late = 0;
+  #unclaimed = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -38,9 +38,9 @@ export class Asks {
     return this.#open.size;
   }
 
-  /** Answers that came for no open ask. */
-  get lateCount(): number {
-    return this.#late;
+  /** Answers that nobody waited for: replies to tells, and those that came too late. */
+  get unclaimedCount(): number {
+    return this.#unclaimed;
   }
 
   /** Enters an ask; the promise rejects with a `TroupeError` only. @throws TroupeError `MAILBOX_FULL` */
@@ -86,7 +86,7 @@ export class Asks {
 
   chunk(id: string, value: Json): void {
     const ask = this.#open.get(id);
-    if (ask === undefined) this.#late++;
+    if (ask === undefined) this.#unclaimed++;
     else ask.onChunk?.(value);
   }
 
@@ -98,7 +98,7 @@ export class Asks {
   #finish(id: string): OpenAsk | undefined {
     const ask = this.#open.get(id);
     if (ask === undefined) {
-      this.#late++;
+      this.#unclaimed++;
       return undefined;
     }
     this.#open.delete(id);

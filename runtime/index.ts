@@ -17,3 +17,4 @@ export type { Delivery, Json, MessageInfo } from './envelope.ts';
 export { type ErrorData, type ErrorReason, errorTable, type Outcome, TroupeError } from './errors.ts';
 export type { AskOptions, Messaging, OutgoingMessage } from './messaging.ts';
 export { type ActorRef, type PayloadOf, type ReplyOf, ref, type TypeOf } from './ref.ts';
+export { type TypedMessaging, typed } from './typed-messaging.ts';

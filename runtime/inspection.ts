@@ -89,7 +89,7 @@ export class RuntimeInspection implements Inspection {
     return {
       ...Object.fromEntries(counters),
       open_asks: asks.openCount,
-      late_answers_total: asks.lateCount,
+      answers_unclaimed_total: asks.unclaimedCount,
       actors_awake: directory.all().length,
     };
   }

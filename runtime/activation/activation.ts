@@ -72,6 +72,7 @@ export class Activation {
   readonly #armed = new Map<string, Cancel>();
   #ephemeralInHand = 0;
   #shape = '';
+  #lastSnapshot: string | undefined;
   #uncommitted = 0;
 
   constructor(options: ActivationOptions) {
@@ -81,6 +82,7 @@ export class Activation {
     this.definition = options.definition;
     this.incarnation = options.incarnation;
     this.slot = options.slot;
+    this.#lastSnapshot = options.stored?.snapshot;
     // Generations count the turns of one life: what was set before this one is older than all of them.
     for (const timer of options.stored?.timers ?? []) this.#timers.set(timer.id, { ...timer, gen: 0 });
   }
@@ -171,9 +173,14 @@ export class Activation {
     const operations: StoreOperation[] = [];
     const mails: Mail[] = [];
     const outputs: (() => void)[] = [];
+    const timersChanged = steps.some(touchesTimers);
     for (const step of steps) this.#record(step, operations, mails, outputs);
-    if (snapshot !== undefined) operations.push(...(done ? this.#forget() : this.#store(snapshot)));
+    if (done && this.persistent) operations.push(...this.#forget());
+    else if (snapshot !== undefined && (snapshot !== this.#lastSnapshot || timersChanged))
+      operations.push(...this.#store(snapshot));
+    this.#lastSnapshot = snapshot;
     this.#uncommitted++;
+    // A turn that changed nothing writes nothing, yet its answer waits for the commits before it.
     this.#options.shard.submit({
       operations,
       mails,
@@ -395,6 +402,10 @@ export class Activation {
     this.#armed.get(id)?.();
     this.#armed.delete(id);
   }
+}
+
+function touchesTimers(step: StepRecord): boolean {
+  return step.cause.by === 'timer' || step.timersSet.length > 0 || step.timersCancelled.length > 0;
 }
 
 function reasonOf(error: ErrorData): DeadLetterReason {

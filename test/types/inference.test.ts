@@ -1,0 +1,51 @@
+/**
+ * What the compiler must accept and refuse; `tsc --noEmit` is the judge. The one run-time test keeps the file honest:
+ * it fails when the typed door does not hand its arguments on.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { askOf, effect, type Json, type Messaging, type OutgoingMessage, ref, typed } from '../../runtime/index.ts';
+import type { counter } from '../apps/counter.ts';
+
+const sent: OutgoingMessage[] = [];
+const messaging: Messaging = {
+  async tell(message) {
+    sent.push(message);
+    return { messageId: 'm' };
+  },
+  async ask(message): Promise<Json> {
+    sent.push(message);
+    return { value: 7 };
+  },
+};
+const target = ref<typeof counter>('/counters/a');
+
+test('a typed reference knows its messages and replies', async () => {
+  const { value } = await typed(messaging).ask(target, 'increment', { by: 3 });
+  const answered: number = value;
+  assert.equal(answered, 7);
+  assert.deepEqual(sent.pop(), { to: '/counters/a', type: 'increment', payload: { by: 3 } });
+  await typed(messaging).tell(target, 'increment', { by: 1 }, { delivery: 'at-least-once' });
+  assert.deepEqual(sent.pop(), {
+    to: '/counters/a',
+    type: 'increment',
+    payload: { by: 1 },
+    delivery: 'at-least-once',
+  });
+});
+
+/** Never runs: each line must fail to compile. */
+export async function refusedByTheCompiler(): Promise<void> {
+  const client = typed(messaging);
+  // @ts-expect-error a message that the counter does not have
+  await client.ask(target, 'decrement', {});
+  // @ts-expect-error a payload of another type
+  await client.ask(target, 'increment', { by: 'three' });
+  // @ts-expect-error a field that the reply does not have
+  (await client.ask(target, 'increment', { by: 1 })).total;
+  // @ts-expect-error the same for the effect
+  effect.tell(target, 'increment', { by: null });
+  // @ts-expect-error the same for the invoked ask
+  askOf(target, 'increase', { by: 1 });
+}
