@@ -5,6 +5,9 @@
  */
 
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { type Clock, wait } from '../../runtime/clock.ts';
 import { TroupeError, textOf } from '../../runtime/errors.ts';
@@ -252,11 +255,23 @@ async function untilHealthy(
 }
 
 async function connectTo(host: string | undefined): Promise<Docker> {
+  const sockets = socketsOf(host ?? (process.env.DOCKER_HOST || undefined));
+  if (sockets !== undefined && !sockets.some((path) => existsSync(path)))
+    throw Object.assign(new Error(`no such socket: ${sockets.join(', ')}`), { code: 'ENOENT' });
   const { default: Engine } = await import('dockerode');
   if (host === undefined) return new Engine();
   const url = new URL(host);
   if (url.protocol === 'unix:') return new Engine({ socketPath: decodeURIComponent(url.pathname) });
   return new Engine({ host: url.hostname, port: Number(url.port || '2375'), protocol: 'http' });
+}
+
+/** Where the socket may be; `undefined` when Docker is not reached by one. Looked at before dockerode is loaded. */
+function socketsOf(host: string | undefined): readonly string[] | undefined {
+  if (host === undefined)
+    return process.platform === 'win32'
+      ? undefined
+      : ['/var/run/docker.sock', join(homedir(), '.docker', 'run', 'docker.sock')];
+  return host.startsWith('unix://') ? [decodeURIComponent(new URL(host).pathname)] : undefined;
 }
 
 async function inspect(
