@@ -14,29 +14,41 @@
 
 import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CommandFailed } from './cli/failure.ts';
+import { exitCodes } from './exit-codes.ts';
 import { isAlive, ownIdentity, type ProcessIdentity } from './process-identity.ts';
 
+/** As which node a process entered an engine's namespace. */
+export interface EnteredNode {
+  readonly epoch: number;
+  /** Names engine and namespace; only compared. */
+  readonly place: string;
+}
+
 interface LockRecord extends ProcessIdentity {
-  /** Epoch under which the node entered the engine's namespace. */
-  readonly nodeEpoch?: number;
+  readonly node?: EnteredNode;
   readonly released?: true;
 }
 
 export interface DataLock {
-  /** Epoch of the node that held the folder last and was killed; its leases may be taken over at once. */
-  readonly succeeds: number | undefined;
-  /** Notes the epoch of this node for whoever comes after. */
-  noteEpoch(nodeEpoch: number): void;
+  /** The node that held the folder last and was killed: its leases may be taken over at once. */
+  readonly succeeds: EnteredNode | undefined;
+  /** Notes this node for whoever comes after. */
+  noteNode(node: EnteredNode): void;
   release(): void;
 }
 
 /** The folder is in use. */
-export class DataInUse extends Error {
+export class DataInUse extends CommandFailed {
   override readonly name = 'DataInUse';
   readonly pid: number;
 
   constructor(folder: string, pid: number) {
-    super(`${folder} is in use by process ${pid}; stop it with: troupe down`);
+    super(
+      exitCodes.failed,
+      `a node is running on ${folder} already: process ${pid}`,
+      'stop it with: troupe down, or choose another folder with --data-dir',
+    );
     this.pid = pid;
   }
 }
@@ -50,9 +62,9 @@ export function lockData(folder: string, identity: ProcessIdentity = ownIdentity
     const former = highest === 0 ? undefined : readRecord(folder, highest);
     if (former !== undefined && former.released !== true && isAlive(former)) throw new DataInUse(folder, former.pid);
     const generation = highest + 1;
-    // Until this node has an epoch of its own, whoever succeeds it succeeds the same node as it does.
-    const succeeds = former?.released === true ? undefined : former?.nodeEpoch;
-    const record: LockRecord = { ...identity, ...(succeeds === undefined ? {} : { nodeEpoch: succeeds }) };
+    // Until this process has entered as a node, whoever succeeds it succeeds the same node as it does.
+    const succeeds = former?.released === true ? undefined : former?.node;
+    const record: LockRecord = { ...identity, ...(succeeds === undefined ? {} : { node: succeeds }) };
     if (!create(folder, generation, record)) continue;
     if (highestGeneration(folder) !== generation) {
       rmSync(pathOf(folder, generation), { force: true });
@@ -78,7 +90,7 @@ function heldLock(folder: string, generation: number, first: LockRecord): Omit<D
     renameSync(draft, pathOf(folder, generation));
   };
   return {
-    noteEpoch: (nodeEpoch) => write({ ...record, nodeEpoch }),
+    noteNode: (node) => write({ ...record, node }),
     release: () => write({ ...record, released: true }),
   };
 }

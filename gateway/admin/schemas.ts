@@ -8,7 +8,7 @@ export const treeSchema = z
   .object({
     address: z.string(),
     kind: z.string(),
-    role: z.enum(['supervisor', 'actor']),
+    role: z.enum(['supervisor', 'actor', 'thread', 'system']),
     status: z.string(),
     state: json,
     incarnation: z.number().int(),

@@ -9,7 +9,7 @@ import type { FaultControl, Inspection } from '../../runtime/messaging.ts';
 /** One node of the supervision tree, as the supervisors describe it. */
 export interface TreeSource {
   readonly address: string;
-  readonly role: 'supervisor' | 'actor';
+  readonly role: 'supervisor' | 'actor' | 'thread' | 'system';
   readonly kind: string;
   readonly status: string;
   readonly strategy?: string;

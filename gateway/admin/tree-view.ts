@@ -9,7 +9,7 @@ import type { AdminSources, TreeSource } from './sources.ts';
 export interface TreeView {
   readonly address: string;
   readonly kind: string;
-  readonly role: 'supervisor' | 'actor';
+  readonly role: TreeSource['role'];
   readonly status: string;
   /** The statechart's state value; `null` for a supervisor, a reducer, and an actor that is not awake. */
   readonly state: Json;

@@ -7,7 +7,7 @@ import type { OutputFormat } from './output.ts';
 
 /** A command that failed for a reason of its own. */
 export class CommandFailed extends Error {
-  override readonly name = 'CommandFailed';
+  override readonly name: string = 'CommandFailed';
   readonly exitCode: ExitCode;
   readonly advice: string | undefined;
 

@@ -1,7 +1,8 @@
 /** How a command reaches the running node: by `node.json` in its data folder, then gRPC or the admin port. */
 
 import type { Command } from 'commander';
-import { type ErrorReason, errorTable, TroupeError, textOf } from '../../runtime/errors.ts';
+import { fromProblem } from '../../gateway/http/problem.ts';
+import { textOf } from '../../runtime/errors.ts';
 import { readConfig } from '../config/read.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { findNode, type NodeFile } from '../node-file.ts';
@@ -81,9 +82,8 @@ export async function adminResponse(
 
 function problemError(status: number, text: string): Error {
   try {
-    const problem = JSON.parse(text) as { reason?: string; detail?: string; title?: string };
-    if (problem.reason !== undefined && problem.reason in errorTable)
-      return new TroupeError(problem.reason as ErrorReason, problem.detail ?? problem.title ?? '');
+    const problem: unknown = JSON.parse(text);
+    if (typeof (problem as { reason?: unknown } | null)?.reason === 'string') return fromProblem(problem);
   } catch {
     // No problem document: the status says what is known.
   }

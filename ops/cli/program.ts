@@ -1,10 +1,8 @@
 /** All commands. Each lives in a file of its own and loads what is heavy when it runs. */
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
-import { projectFolder } from '../config/read.ts';
 import { exitCodes, exitMeanings } from '../exit-codes.ts';
+import { version } from '../version.ts';
 
 /** Every command, loaded when it is wanted. The order is that of the help. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
@@ -21,11 +19,6 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   test: async () => (await import('./test.ts')).testCommand(),
   completion: async () => (await import('./completion.ts')).completionCommand(),
 };
-
-/** The version in package.json. */
-export function version(): string {
-  return (JSON.parse(readFileSync(join(projectFolder(), 'package.json'), 'utf8')) as { version: string }).version;
-}
 
 /**
  * The command line; it throws `CommanderError` instead of ending the process. Given the name of a command it has that

@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import { readConfig } from '../config/read.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { version } from '../version.ts';
 import { CommandFailed } from './failure.ts';
 import { interruptSignal } from './interrupt.ts';
+import { dataFolder } from './node-client.ts';
 import { print, say } from './output.ts';
 import { type ConfigFileOption, givenFlags, withSettingOptions } from './setting-options.ts';
 
@@ -19,8 +21,10 @@ export function upCommand(): Command {
     const config = readConfig({ file: options.config, flags: givenFlags({ ...options }) }, applicationSettings);
     if (options.detach !== true) {
       const { runNode } = await import('../up.ts');
-      process.exitCode = await runNode(config, print);
-      return;
+      const { dataDir } = config.settings;
+      const finder = dataDir === dataFolder({}) ? '' : ` --data-dir '${dataDir}'`;
+      const exitCode = await runNode({ config, version: version(), finder, announce: print });
+      process.exit(exitCode);
     }
     const { detachNode } = await import('../detach.ts');
     const outcome = await detachNode({

@@ -43,7 +43,7 @@ export const settings = {
     path: true,
   }),
   engine: setting({
-    schema: z.string().regex(/^(embedded|memory|rediss?:\/\/.+|postgres(ql)?:\/\/.+)$/, { error: engineForms }),
+    schema: z.string().regex(/^(embedded|memory:?|rediss?:\/\/.+|postgres(ql)?:\/\/.+)$/, { error: engineForms }),
     default: 'embedded',
     help: 'where durable mail is kept: embedded (PostgreSQL in the data folder), redis://…, postgres://…, memory',
     value: 'engine',

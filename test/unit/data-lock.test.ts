@@ -25,7 +25,7 @@ function contender(folder: string): { pid: number; said: Promise<string>; kill: 
   const code = `
     import { lockData } from ${JSON.stringify(lockModule)};
     let said = 'refused';
-    try { const lock = lockData(${JSON.stringify(folder)}); lock.noteEpoch(process.pid); said = 'got ' + lock.succeeds; } catch (error) { if (error.name !== 'DataInUse') said = String(error); }
+    try { const lock = lockData(${JSON.stringify(folder)}); lock.noteNode({ epoch: process.pid, place: 'here' }); said = 'got ' + lock.succeeds?.epoch; } catch (error) { if (error.name !== 'DataInUse') said = String(error); }
     process.stdout.write(said);
     setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -46,7 +46,7 @@ describe('the lock of a data folder', () => {
     const folder = freshFolder();
     const lock = lockData(folder);
     assert.equal(lock.succeeds, undefined);
-    lock.noteEpoch(41);
+    lock.noteNode({ epoch: 41, place: 'here' });
     assert.throws(
       () => lockData(folder),
       (error: Error) => error instanceof DataInUse && error.pid === process.pid,
@@ -79,9 +79,9 @@ describe('the lock of a data folder', () => {
   it('hands the epoch on when its owner died before it had one of its own', () => {
     const folder = freshFolder();
     const gone = { pid: process.pid, started: 'another life' };
-    lockData(folder, gone).noteEpoch(7);
-    assert.equal(lockData(folder, gone).succeeds, 7);
-    assert.equal(lockData(folder).succeeds, 7);
+    lockData(folder, gone).noteNode({ epoch: 7, place: 'here' });
+    assert.equal(lockData(folder, gone).succeeds?.epoch, 7);
+    assert.equal(lockData(folder).succeeds?.epoch, 7);
   });
 
   it('tells a process from its dead namesake', () => {
