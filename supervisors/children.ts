@@ -241,7 +241,6 @@ function afterExit(table: ChildTable, life: ChildLife, exit: ChildExit, at: Mome
   for (const id of plan.start) {
     const member = table.children.get(id);
     if (member === undefined) continue;
-    member.wanted = true;
     member.delayTicket = ticket;
     if (member.status === 'down') member.status = 'waiting';
   }

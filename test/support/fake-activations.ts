@@ -21,11 +21,17 @@ export interface FakeActivations extends Activations {
   /** The live incarnations. */
   readonly live: Map<string, number>;
   readonly requests: StartRequest[];
+  /** Addresses that were brought to life while they were alive. */
+  readonly doubles: string[];
   /** Starts of these addresses fail while they stand here. */
   readonly broken: Set<string>;
   /** Starts of these addresses wait until `release`. */
   readonly held: Set<string>;
   release(address: string): void;
+  /** What each start and stop waits for before it has an effect; nothing by default. */
+  pace: () => Promise<void>;
+  /** Whether a stop ends a start under way; else that start comes through, late. */
+  stopEndsStart: boolean;
   /** Ends the life of a running actor. */
   exit(address: string, exit?: Partial<Omit<ActivationExit, 'address'>>): void;
 }
@@ -35,20 +41,27 @@ export function createFakeActivations(): FakeActivations {
   const listeners: ((exit: ActivationExit) => void)[] = [];
   const holds = new Map<string, { release: () => void; cancel: (reason: Error) => void }>();
   const incarnations = new Map<string, number>();
+  const stops = new Map<string, number>();
   const fake: FakeActivations = {
     calls: [],
     live: new Map(),
     requests: [],
+    doubles: [],
     broken: new Set(),
     held: new Set(),
+    pace: async () => {},
+    stopEndsStart: true,
     async start(request) {
       const { address } = request;
       fake.calls.push(`start ${address}`);
       fake.requests.push(request);
       if (fake.held.has(address))
         await new Promise<void>((resolve, reject) => holds.set(address, { release: resolve, cancel: reject }));
+      const stopsBefore = stops.get(address);
+      await fake.pace();
+      if (fake.stopEndsStart && stops.get(address) !== stopsBefore) throw new Error('stopped while it was starting');
       if (fake.broken.has(address)) throw new Error('broken on purpose');
-      if (fake.live.has(address)) throw new Error(`two lives of ${address} at once`);
+      if (fake.live.has(address)) fake.doubles.push(address);
       const incarnation = (incarnations.get(address) ?? 0) + 1;
       incarnations.set(address, incarnation);
       fake.live.set(address, incarnation);
@@ -56,7 +69,9 @@ export function createFakeActivations(): FakeActivations {
     },
     async stop(address) {
       fake.calls.push(`stop ${address}`);
+      stops.set(address, (stops.get(address) ?? 0) + 1);
       holds.get(address)?.cancel(new Error('stopped while it was starting'));
+      await fake.pace();
       fake.live.delete(address);
     },
     onExit: (listener) => void listeners.push(listener),

@@ -181,6 +181,19 @@ describe('a supervisor', () => {
     assert.equal(activations.live.get('/a'), 3);
   });
 
+  it('is not held up by an old exit that comes while the next life starts', async () => {
+    const { clock, activations, start, calls } = fakeTree([{ id: 's', strategy: 'one_for_all', children: family }]);
+    await start();
+    calls();
+    activations.held.add('/s/a');
+    activations.exit('/s/a');
+    await clock.advance(200);
+    activations.exit('/s/a', { incarnation: 1 });
+    activations.release('/s/a');
+    await clock.settle();
+    assert.deepEqual(calls(), ['stop /s/c', 'stop /s/b', 'start /s/a', 'start /s/b', 'start /s/c']);
+  });
+
   it('restarts an actor whose shard moved away alone and uncharged', async () => {
     const { clock, activations, start, calls, tree } = fakeTree([
       { id: 's', strategy: 'one_for_all', children: family },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseAddress } from '../../runtime/address.ts';
+import { wait } from '../../runtime/clock.ts';
 import { actor, fakeTree, nodeAt, silent } from '../support/fake-tree.ts';
 
 const owner = parseAddress('/owner');
@@ -51,6 +52,16 @@ describe('a spawned child', () => {
     await clock.advance(200);
     assert.deepEqual(calls(), ['stop /owner/w', 'stop /owner/v', 'start /owner']);
     assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'absent');
+  });
+
+  it('keeps the next life of its owner waiting until it is down', async () => {
+    const { clock, activations, calls } = await withChildren('w');
+    activations.pace = () => wait(clock, 1_000);
+    activations.exit('/owner');
+    await clock.advance(900);
+    assert.deepEqual(calls(), ['stop /owner/w']);
+    await clock.advance(200);
+    assert.deepEqual(calls(), ['start /owner']);
   });
 
   it('ends with its owner: on stop, before the owner itself, grandchildren first', async () => {
