@@ -59,6 +59,8 @@ export const limits = {
   deadLettersPerShard: 10_000,
   /** Microsteps of one transition before the machine counts as looping. */
   machineMicrosteps: 10_000,
+  /** Living children of one dynamic supervisor, or of one actor that spawns. */
+  dynamicChildren: 100_000,
   /** Longest error text that is kept or sent, in characters. */
   errorTextCharacters: 2_000,
 } as const;

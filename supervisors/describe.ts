@@ -1,7 +1,7 @@
 import type { RestartIntensity, RestartType } from '../runtime/define-app.ts';
 import type { ErrorData } from '../runtime/errors.ts';
+import type { ChildLife, Restart } from './child-life.ts';
 import type { ChildSpec, SupervisorSpec } from './child-spec.ts';
-import type { ChildLife, Restart } from './children.ts';
 import type { ExitCause, Strategy } from './strategy.ts';
 import type { Supervisor, SupervisorState } from './supervisor.ts';
 

@@ -16,7 +16,8 @@
  * Budget (`intensity`, default 5 within 60,000 ms): a sliding window of charged restarts. One more than `max` and the
  * supervisor stops all children in reverse and ends; its parent sees a charged failure of this child, the top
  * supervisor's callback ends the node. A restart that a message caused is not charged; several exits by one thread's
- * death are charged once; a restart that fails to start is charged and is the next exit, through the mailbox.
+ * death are charged once. A restart that fails to start is the next exit, through the mailbox, and charged unless the
+ * error of an actor says to try again later (its engine is away).
  *
  * Delay before a restart: full jitter below 100 ms, doubling with each restart in a row to 30 s (uncharged: to 1 s); a
  * life as long as the window begins anew. A group waits for the delay of the child that exited.
@@ -35,6 +36,7 @@ import { type ErrorData, TroupeError, textOf, toErrorData } from '../runtime/err
 import { limits } from '../runtime/limits.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
+import type { ChildExit, ChildLife, ChildNews, ChildTable, Moment, Restart, Step } from './child-life.ts';
 import type { ChildSpec } from './child-spec.ts';
 import * as table from './children.ts';
 import { budgetLeft, freshBudget } from './restart-budget.ts';
@@ -59,7 +61,7 @@ export interface SupervisorOptions {
   readonly random: Random;
   readonly log: Log;
   /** Hears what happens to the children. Must not throw. */
-  readonly onNews: (news: table.ChildNews) => void;
+  readonly onNews: (news: ChildNews) => void;
   /** Called once, when it was up and has given up, after its children have stopped. */
   readonly onGaveUp: (error: ErrorData) => void;
 }
@@ -73,17 +75,17 @@ export interface Supervisor {
   start(): Promise<void>;
   /** Stops the children in reverse; resolves when they are down, however this life ends. */
   stop(): Promise<void>;
-  childExited(exit: table.ChildExit): void;
+  childExited(exit: ChildExit): void;
   /** Adds a dynamic child, or joins the start of one that is there; rejects with a `TroupeError` when it failed. */
   startChild(spec: ChildSpec): Promise<void>;
   /** Stops a dynamic child for good. */
   stopChild(id: string): Promise<void>;
   state(): SupervisorState;
-  child(id: string): Readonly<table.ChildLife> | undefined;
-  children(): Iterable<Readonly<table.ChildLife>>;
+  child(id: string): Readonly<ChildLife> | undefined;
+  children(): Iterable<Readonly<ChildLife>>;
   budgetLeft(): number;
   /** The last restarts, newest last; at most 32. */
-  restarts(): readonly table.Restart[];
+  restarts(): readonly Restart[];
 }
 
 type Event =
@@ -93,13 +95,13 @@ type Event =
   | { readonly type: 'child.started'; readonly id: string; readonly ticket: number; readonly incarnation: number }
   | { readonly type: 'child.startFailed'; readonly id: string; readonly ticket: number; readonly error: ErrorData }
   | { readonly type: 'child.stopped'; readonly id: string; readonly ticket: number }
-  | { readonly type: 'child.exited'; readonly exit: table.ChildExit }
+  | { readonly type: 'child.exited'; readonly exit: ChildExit }
   | { readonly type: 'child.due'; readonly ids: readonly string[]; readonly ticket: number };
 
 interface Context {
-  readonly children: table.ChildTable;
-  readonly moment: () => table.Moment;
-  readonly carryOut: (steps: readonly table.Step[]) => void;
+  readonly children: ChildTable;
+  readonly moment: () => Moment;
+  readonly carryOut: (steps: readonly Step[]) => void;
 }
 
 const machine = setup({
@@ -151,7 +153,7 @@ const machine = setup({
   },
 });
 
-function stepsAfter(event: Event, children: table.ChildTable, at: table.Moment): readonly table.Step[] {
+function stepsAfter(event: Event, children: ChildTable, at: Moment): readonly Step[] {
   switch (event.type) {
     case 'child.add':
       return table.add(children, event.spec);
@@ -203,7 +205,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     if (actor.getSnapshot().status === 'active') actor.send(event);
   }
 
-  function carryOut(step: table.Step): void {
+  function carryOut(step: Step): void {
     switch (step.do) {
       case 'start':
         startChild(step.spec, step.ticket);
@@ -313,6 +315,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         return Promise.reject(new TroupeError('UNAVAILABLE', `the supervisor of ${spec.address} is not running`));
       const known = children.children.get(spec.id);
       if (known !== undefined && known.lives > 0) return Promise.resolve();
+      if (known === undefined && children.children.size >= limits.dynamicChildren)
+        return Promise.reject(
+          new TroupeError('UNAVAILABLE', `${address} has its maximum of ${limits.dynamicChildren} children`),
+        );
       const waiter = added.get(spec.id) ?? createWaiter();
       added.set(spec.id, waiter);
       send({ type: 'child.add', spec });
