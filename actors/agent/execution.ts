@@ -4,18 +4,20 @@
  * 1. Never through a shell; program and arguments go to the kernel as they are.
  * 2. The program leads a process group of its own. At the deadline, on cancellation, and when the program has ended,
  *    the whole group is killed: TERM, then KILL. Nothing that stays in its group outlives the request.
- * 3. Its environment holds what programs need to find their way, and what the caller gave; no key of the node.
- * 4. What it writes is kept up to a bound, and the reply says whether something was dropped.
+ * 3. Where the host has the program `timeout` (GNU coreutils), it stands between and kills the group a little later
+ *    than we would: a killed host thread or node leaves no program that runs for ever.
+ * 4. Its environment holds what programs need to find their way, and what the caller gave; no key of the node.
+ * 5. What it writes is kept up to a bound, and the reply says whether something was dropped.
  */
 
 import { spawn } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fromPromise } from 'xstate';
 import { type Cancel, type Clock, systemClock } from '../../runtime/clock.ts';
 import { limits } from '../../runtime/limits.ts';
 import type { ExecuteRequest, Execution } from './messages.ts';
-import { resolveProgram } from './programs.ts';
+import { findProgram, resolveProgram } from './programs.ts';
 import type { RequestResult } from './requests.ts';
 
 export interface ExecutionInput {
@@ -27,6 +29,8 @@ export interface ExecutionInput {
 }
 
 const killAfterMs = 2_000;
+/** How much later than this thread the guard acts, so that it does so only when the thread is gone. */
+const guardSpareMs = killAfterMs + 1_000;
 const outputBytesMax = 1024 * 1024;
 /** Both outputs as JSON must leave room for the rest of the reply. */
 const outputJsonBytesMax = limits.payloadBytes - 64 * 1024;
@@ -58,7 +62,9 @@ function run(
     const startedMs = clock.now();
     const startedAt = clock.monotonic();
     const leftMs = deadlineMs === undefined ? Number.POSITIVE_INFINITY : deadlineMs - startedMs;
-    const child = spawn(path, request.args, {
+    const withinMs = Math.max(0, Math.min(request.timeoutSeconds * 1_000, leftMs));
+    const [program, ...args] = guarded([path, ...request.args], withinMs, env);
+    const child = spawn(program, args, {
       cwd: workingDir,
       env: { ...picked(env), ...request.environment },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -76,7 +82,7 @@ function run(
       killLater = clock.after(killAfterMs, () => signalGroup(child.pid, 'SIGKILL'), { keepAlive: true });
     };
     const cancelDeadline = clock.after(
-      Math.max(0, Math.min(request.timeoutSeconds * 1_000, leftMs)),
+      withinMs,
       () => {
         timedOut = true;
         killGroup();
@@ -124,6 +130,14 @@ function run(
       });
     });
   });
+}
+
+/** The command line behind the host's own `timeout`, where there is a usable one. */
+function guarded(line: [string, ...string[]], withinMs: number, env: NodeJS.ProcessEnv): [string, ...string[]] {
+  const guard = process.platform === 'linux' ? findProgram('timeout', env.PATH ?? '') : undefined;
+  if (guard === undefined || realpathSync(guard).endsWith('busybox')) return line;
+  const seconds = (withinMs + guardSpareMs) / 1_000;
+  return [guard, `--kill-after=${killAfterMs / 1_000}`, String(seconds), ...line];
 }
 
 /** What a program writes, up to the bound; the rest is read and dropped, so that the program does not block. */

@@ -35,15 +35,20 @@ export function resolveProgram(
   const name = basename(command);
   if (command.includes('\0') || !(allowedPrograms as readonly string[]).includes(name))
     return { refused: `the program "${command}" is not allowed; allowed are ${allowedPrograms.join(' ')}` };
-  const path = searchPath
-    .split(delimiter)
-    .filter(isAbsolute)
-    .map((folder) => join(folder, name))
-    .find(isProgram);
+  const path = findProgram(name, searchPath);
   if (path === undefined) return { refused: `the program "${name}" is not installed on this host` };
   if (command !== name && realPathOf(command) !== realPathOf(path))
     return { refused: `"${command}" is not this host's ${name}; write "${name}"` };
   return { path };
+}
+
+/** The absolute path of a program; folders that are not absolute are not searched. */
+export function findProgram(name: string, searchPath: string): string | undefined {
+  return searchPath
+    .split(delimiter)
+    .filter(isAbsolute)
+    .map((folder) => join(folder, name))
+    .find(isProgram);
 }
 
 function isProgram(path: string): boolean {

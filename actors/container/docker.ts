@@ -35,7 +35,7 @@ export interface Failed {
   readonly reason: string;
 }
 
-export type LookResult = Up | { readonly outcome: 'down'; readonly containerId: string | null } | Failed | Unavailable;
+export type LookResult = Up | { readonly outcome: 'down'; readonly containerId: string | null } | Unavailable;
 export type StartResult = Up | Failed | Unavailable;
 export type WatchResult =
   | { readonly outcome: 'exited' | 'unhealthy'; readonly reason: string }
@@ -66,14 +66,13 @@ const labels = { address: 'troupe.address', spec: 'troupe.spec' } as const;
 
 /** Says how things stand, and changes nothing. */
 export async function look(input: ContainerInput, clock: Clock, signal: AbortSignal): Promise<LookResult> {
-  return ended(input, signal, () =>
+  const looked = await ended(input, signal, () =>
     withDeadline(clock, engineTimeoutMs, signal, async (inner): Promise<LookResult> => {
-      const docker = await connectTo(input.dockerHost);
-      const seen = await inspect(docker, input.spec, inner);
-      if (seen === undefined) return { outcome: 'down', containerId: null };
-      return seen.State.Running ? upOf(seen) : { outcome: 'down', containerId: seen.Id };
+      const seen = await inspect(await connectTo(input.dockerHost), input.spec, inner);
+      return seen?.State.Running === true ? upOf(seen) : { outcome: 'down', containerId: seen?.Id ?? null };
     }),
   );
+  return looked.outcome === 'failed' ? { ...looked, outcome: 'unavailable', engine: true } : looked;
 }
 
 /** Brings the container up, with what it depends on, and waits until it is healthy. */

@@ -2,9 +2,7 @@
 
 import { assign, setup } from 'xstate';
 import { z } from 'zod';
-import { defineActor, type EventsOf } from '../../runtime/define-actor.ts';
-import { defineApp } from '../../runtime/define-app.ts';
-import { effect, perform } from '../../runtime/effects.ts';
+import { defineActor, defineApp, type EventsOf, effect, perform } from '../../runtime/index.ts';
 
 const value = z.object({ value: z.number() });
 

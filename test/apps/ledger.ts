@@ -5,9 +5,7 @@
 
 import { assign, setup } from 'xstate';
 import { z } from 'zod';
-import { defineActor, type EventsOf } from '../../runtime/define-actor.ts';
-import { defineApp } from '../../runtime/define-app.ts';
-import { effect, perform } from '../../runtime/effects.ts';
+import { defineActor, defineApp, type EventsOf, effect, perform } from '../../runtime/index.ts';
 
 const entry = z.object({ sender: z.string().min(1).max(256), n: z.int().min(0) });
 

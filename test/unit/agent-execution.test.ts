@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { executionHandler } from '../../actors/agent/execution.ts';
 import { agentMachine } from '../../actors/agent/machine.ts';
 import { type Execution, executeRequest, execution } from '../../actors/agent/messages.ts';
@@ -139,6 +140,23 @@ test('cancelling kills the process group', { timeout: 20_000 }, async (t) => {
   const pids = await familyIn(file);
   caller.abort();
   await assert.rejects(running, { reason: 'CANCELLED' });
+  await allGone(pids);
+});
+
+test('a killed host thread leaves no program behind its time-out', { timeout: 20_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'troupe-group-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'pids');
+  const thread = new Worker(
+    `import { createActor } from ${JSON.stringify(import.meta.resolve('xstate'))};
+     import { executionHandler } from ${JSON.stringify(import.meta.resolve('../../actors/agent/execution.ts'))};
+     import { workerData } from 'node:worker_threads';
+     createActor(executionHandler(), { input: { request: workerData } }).start();`,
+    { eval: true, workerData: { ...family(file), environment: {}, timeoutSeconds: 1 } },
+  );
+  const pids = await familyIn(file);
+  await thread.terminate();
+  assert.ok(pids.every(isAlive));
   await allGone(pids);
 });
 
