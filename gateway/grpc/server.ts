@@ -15,8 +15,8 @@ import type { Edge } from '../edge.ts';
 import { actorService } from './actor-service.ts';
 import { adminService } from './admin-service.ts';
 import type { Channel } from './channel.ts';
+import { Door } from './door.ts';
 import { lenient } from './forms.ts';
-import { doorInterceptor } from './interceptor.ts';
 import { addReflection } from './reflection.ts';
 
 export interface GrpcServerOptions extends EdgeAddress {
@@ -32,6 +32,9 @@ setLogVerbosity(logVerbosity.NONE);
 
 const actorServiceName = 'troupe.v1.ActorService';
 const adminServiceName = 'troupe.v1.AdminService';
+
+/** Time that connections get to close after their last call was ended. */
+const closingMs = 250;
 
 const serverOptions: ServerOptions = {
   // Above our own bound, so that an oversized payload gets our error with its details.
@@ -52,7 +55,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Edge>
   const listen = listenOf(options);
   const clock = options.clock ?? systemClock;
   const channels = new Set<Channel>();
-  const server = new Server({ ...serverOptions, interceptors: [doorInterceptor(tokenCheck(options.token), clock)] });
+  const door = new Door(tokenCheck(options.token), clock);
+  const server = new Server({ ...serverOptions, interceptors: [door.interceptor] });
 
   const services = [actorServiceName];
   server.addService(lenient(ActorServiceService), actorService({ dispatch: options.dispatch, clock, channels }));
@@ -86,7 +90,16 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Edge>
       setServing(false);
       for (const channel of channels) channel.finish();
       await new Promise<void>((resolve) => {
-        const cancel = clock.after(graceMs, () => server.forceShutdown(), { keepAlive: true });
+        door.endForeign();
+        let cancel = clock.after(
+          graceMs,
+          () => {
+            door.endAll();
+            // A connection that never spoke HTTP/2 would hold the port for as long as it likes.
+            cancel = clock.after(closingMs, resolve, { keepAlive: true });
+          },
+          { keepAlive: true },
+        );
         server.tryShutdown(() => {
           cancel();
           resolve();

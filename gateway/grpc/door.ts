@@ -1,0 +1,64 @@
+import { type Metadata, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
+import type { Clock } from '../../runtime/clock.ts';
+import { TroupeError } from '../../runtime/errors.ts';
+import { expired } from '../admission.ts';
+import { remainingMs } from './calls.ts';
+import { toGrpcStatus } from './status.ts';
+
+/** Probes ask for health without a token. */
+const openService = '/grpc.health.v1.Health/';
+const ownServices = '/troupe.';
+
+/**
+ * Every call passes here, before its first message is read: its token is checked, and a deadline that is over already,
+ * which grpc-js would answer with a bare status from its own timer. The door knows the open calls, so that a stopping
+ * server can end them: `forceShutdown` of grpc-js ends none while channelz is off.
+ */
+export class Door {
+  readonly interceptor: ServerInterceptor;
+  readonly #open = new Map<ServerInterceptingCall, string>();
+
+  constructor(accepts: (authorization: string | undefined) => boolean, clock: Clock) {
+    this.interceptor = (method, inner) => {
+      const call: ServerInterceptingCall = new ServerInterceptingCall(inner, {
+        start: (next) => {
+          this.#open.set(call, method.path);
+          next({
+            onReceiveMetadata: (metadata: Metadata, pass) => {
+              const refusal =
+                !method.path.startsWith(openService) && !accepts(metadata.get('authorization')[0]?.toString())
+                  ? new TroupeError(
+                      'UNAUTHENTICATED',
+                      'this node asks for a token: send the header "authorization: Bearer TOKEN"',
+                    )
+                  : remainingMs(inner, clock) <= 0
+                    ? expired()
+                    : undefined;
+              if (refusal === undefined) pass(metadata);
+              else inner.sendStatus(toGrpcStatus(refusal.toData()));
+            },
+            onReceiveMessage: (message, pass) => pass(message),
+            onReceiveHalfClose: (pass) => pass(),
+            // Comes at the end of every call, however it ended.
+            onCancel: () => this.#open.delete(call),
+          });
+        },
+      });
+      return call;
+    };
+  }
+
+  /** Ends calls that would stay open for as long as their clients like: health watchers, reflection. */
+  endForeign(): void {
+    for (const [call, path] of this.#open) if (!path.startsWith(ownServices)) end(call);
+  }
+
+  endAll(): void {
+    for (const call of this.#open.keys()) end(call);
+  }
+}
+
+function end(call: ServerInterceptingCall): void {
+  const error = new TroupeError('DRAINING', 'the node is shutting down', { outcome: 'unknown', retryAfterMs: 1_000 });
+  call.sendStatus(toGrpcStatus(error.toData()));
+}
