@@ -1,3 +1,5 @@
+export type { Restart } from './child-life.ts';
 export type { SupervisorReport, TreeNode, TreeStatus } from './describe.ts';
 export type { ExitCause, Strategy } from './strategy.ts';
-export { createTree, type Tree, type TreeEvent, type TreeOptions } from './tree.ts';
+export { createTree, type Tree, type TreeOptions } from './tree.ts';
+export type { TreeEvent } from './tree-events.ts';

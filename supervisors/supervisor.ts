@@ -30,25 +30,18 @@
  */
 
 import { type ActorRefFrom, createActor, setup } from 'xstate';
-import type { Cancel, Clock } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { RestartIntensity } from '../runtime/define-app.ts';
 import { type ErrorData, TroupeError, textOf, toErrorData } from '../runtime/errors.ts';
 import { limits } from '../runtime/limits.ts';
 import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
+import { type ChildPort, createCarrier, type Outcome } from './carry-out.ts';
 import type { ChildExit, ChildLife, ChildNews, ChildTable, Moment, Restart, Step } from './child-life.ts';
 import type { ChildSpec } from './child-spec.ts';
 import * as table from './children.ts';
 import { budgetLeft, freshBudget } from './restart-budget.ts';
 import type { Strategy } from './strategy.ts';
-
-/** How a supervisor reaches its children. */
-export interface ChildPort {
-  /** Starts a child; resolves when it is up, rejects when its start failed. */
-  start(child: ChildSpec): Promise<{ readonly incarnation: number }>;
-  /** Stops a child, also one whose start is under way: that start then settles. No exit is reported. */
-  stop(child: ChildSpec): Promise<void>;
-}
 
 export interface SupervisorOptions {
   readonly address: string;
@@ -89,14 +82,11 @@ export interface Supervisor {
 }
 
 type Event =
+  | Outcome
   | { readonly type: 'start' | 'stop' }
   | { readonly type: 'child.add'; readonly spec: ChildSpec }
   | { readonly type: 'child.remove'; readonly id: string }
-  | { readonly type: 'child.started'; readonly id: string; readonly ticket: number; readonly incarnation: number }
-  | { readonly type: 'child.startFailed'; readonly id: string; readonly ticket: number; readonly error: ErrorData }
-  | { readonly type: 'child.stopped'; readonly id: string; readonly ticket: number }
-  | { readonly type: 'child.exited'; readonly exit: ChildExit }
-  | { readonly type: 'child.due'; readonly ids: readonly string[]; readonly ticket: number };
+  | { readonly type: 'child.exited'; readonly exit: ChildExit };
 
 interface Context {
   readonly children: ChildTable;
@@ -174,29 +164,32 @@ function stepsAfter(event: Event, children: ChildTable, at: Moment): readonly St
   }
 }
 
-interface Waiter {
-  readonly promise: Promise<void>;
-  readonly settle: (error?: ErrorData) => void;
-}
-
 export function createSupervisor(options: SupervisorOptions): Supervisor {
-  const { address, port, clock, random } = options;
+  const { address, port, clock, random, onNews } = options;
   const log = options.log.child({ supervisor: address });
   const children = table.createTable(options.strategy, freshBudget(options.intensity), options.children);
-  const startsUnderWay = new Map<string, Promise<unknown>>();
-  const delays = new Set<Cancel>();
-  const added = new Map<string, Waiter>();
   const up = createWaiter();
   const down = createWaiter();
+  /** Who waits for a dynamic child to be up, or to be gone. */
+  const added = new Map<string, Waiter>();
   const removed = new Map<string, Waiter>();
 
+  const carrier = createCarrier({
+    port,
+    clock,
+    log,
+    onNews,
+    onOutcome(outcome) {
+      send(outcome);
+      if (outcome.type === 'child.stopped') answer(removed, outcome.id);
+    },
+    onAnswer: (id, error) => answer(added, id, error),
+  });
   const actor: ActorRefFrom<typeof machine> = createActor(machine, {
     input: {
       children,
       moment: () => ({ nowMs: clock.now(), monotonicMs: clock.monotonic(), draw: random.next() }),
-      carryOut: (steps) => {
-        for (const step of steps) carryOut(step);
-      },
+      carryOut: carrier.carryOut,
     },
   });
 
@@ -205,79 +198,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     if (actor.getSnapshot().status === 'active') actor.send(event);
   }
 
-  function carryOut(step: Step): void {
-    switch (step.do) {
-      case 'start':
-        startChild(step.spec, step.ticket);
-        break;
-      case 'stop':
-        void stopChild(step.spec, step.ticket);
-        break;
-      case 'delay':
-        delay(step.ids, step.ticket, step.delayMs);
-        break;
-      case 'answer':
-        added.get(step.id)?.settle(step.error);
-        added.delete(step.id);
-        break;
-      case 'report':
-        options.onNews(step.news);
-    }
-  }
-
-  function startChild(spec: ChildSpec, ticket: number): void {
-    // Off the machine's step: a nested supervisor is a machine of its own.
-    const start = Promise.resolve().then(() => port.start(spec));
-    startsUnderWay.set(spec.id, start);
-    const settled = (event: Event): void => {
-      if (startsUnderWay.get(spec.id) === start) startsUnderWay.delete(spec.id);
-      send(event);
-    };
-    start.then(
-      ({ incarnation }) => settled({ type: 'child.started', id: spec.id, ticket, incarnation }),
-      (thrown) => settled({ type: 'child.startFailed', id: spec.id, ticket, error: toErrorData(thrown) }),
-    );
-  }
-
-  async function stopChild(spec: ChildSpec, ticket: number): Promise<void> {
-    const underWay = startsUnderWay.get(spec.id);
-    const stop = stopQuietly(spec);
-    if (underWay !== undefined) {
-      const [outcome] = await Promise.allSettled([underWay, stop]);
-      // The start may have come through after the stop had found nothing.
-      if (outcome.status === 'fulfilled') await stopQuietly(spec);
-    }
-    await stop;
-    send({ type: 'child.stopped', id: spec.id, ticket });
-    removed.get(spec.id)?.settle();
-    removed.delete(spec.id);
-  }
-
-  async function stopQuietly(spec: ChildSpec): Promise<void> {
-    try {
-      await Promise.resolve().then(() => port.stop(spec));
-    } catch (thrown) {
-      log.warn({ child: spec.address, error: textOf(thrown) }, 'a child did not stop cleanly; it counts as stopped');
-    }
-  }
-
-  function delay(ids: readonly string[], ticket: number, delayMs: number): void {
-    const cancel = clock.after(delayMs, () => {
-      delays.delete(cancel);
-      send({ type: 'child.due', ids, ticket });
-    });
-    delays.add(cancel);
-  }
-
   function end(error: ErrorData | undefined): void {
     const wasUp = !children.beginning;
-    for (const cancel of delays) cancel();
-    delays.clear();
+    carrier.close();
     const ended = new TroupeError('UNAVAILABLE', `the supervisor ${address} has ended`).toData();
-    for (const waiter of added.values()) waiter.settle(ended);
-    for (const waiter of removed.values()) waiter.settle();
-    added.clear();
-    removed.clear();
+    for (const id of added.keys()) answer(added, id, ended);
+    for (const id of removed.keys()) answer(removed, id);
     up.settle(error ?? ended);
     down.settle();
     if (error !== undefined && wasUp) options.onGaveUp(error);
@@ -292,9 +218,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       // A broken invariant of ours: nothing is left that could decide, so the children go and the parent decides.
       log.error({ error: textOf(thrown) }, 'a supervisor broke down; its children are stopped and its parent decides');
       const left = [...children.children.values()].filter((life) => life.status !== 'down');
-      void Promise.all(left.map((life) => stopQuietly(life.spec))).then(() =>
-        end(toErrorData(thrown, 'ACTOR_FAILED', 'unknown')),
-      );
+      for (const life of left) Object.assign(life, { status: 'down', wanted: false, leaving: false });
+      void Promise.all(left.map((life) => carrier.stop(life.spec))).then(() => end(toErrorData(thrown)));
     },
   });
   actor.start();
@@ -342,9 +267,19 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   };
 }
 
+interface Waiter {
+  readonly promise: Promise<void>;
+  readonly settle: (error?: ErrorData) => void;
+}
+
 function createWaiter(): Waiter {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   // Not everyone who could wait does.
   promise.catch(() => {});
   return { promise, settle: (error) => (error === undefined ? resolve() : reject(TroupeError.from(error))) };
+}
+
+function answer(waiters: Map<string, Waiter>, id: string, error?: ErrorData): void {
+  waiters.get(id)?.settle(error);
+  waiters.delete(id);
 }

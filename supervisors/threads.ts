@@ -6,9 +6,9 @@
 import { type Address, childOf } from '../runtime/address.ts';
 import { defaults } from '../runtime/limits.ts';
 import type { HostExit, HostSlots } from '../runtime/supervision.ts';
+import type { ChildPort } from './carry-out.ts';
 import type { ChildExit } from './child-life.ts';
 import { type ChildSpec, defaultIntensity, type SupervisorSpec } from './child-spec.ts';
-import type { ChildPort } from './supervisor.ts';
 
 export const threadsAddress = '/system/threads' as Address;
 

@@ -14,32 +14,22 @@
  * 3. `ensure` says `absent` only where nothing would come: what is between two lives is `restarting`.
  */
 
-import { type Address, isSystemAddress, nameOf, parentOf } from '../runtime/address.ts';
+import { type Address, nameOf } from '../runtime/address.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { App, RestartIntensity } from '../runtime/define-app.ts';
-import { type ErrorData, TroupeError, toErrorData } from '../runtime/errors.ts';
+import { type ErrorData, TroupeError } from '../runtime/errors.ts';
 import { type Log, silentLog } from '../runtime/log.ts';
 import { type Random, systemRandom } from '../runtime/random.ts';
 import type { Activations, HostSlots, SupervisionPort } from '../runtime/supervision.ts';
-import type { ChildLife, ChildNews } from './child-life.ts';
+import type { ChildPort } from './carry-out.ts';
+import type { ChildNews } from './child-life.ts';
 import { type ActorSpec, type ChildSpec, defaultIntensity, type SupervisorSpec, specsOf } from './child-spec.ts';
 import { describeChild, type SupervisorReport, type TreeNode, type TreeStatus } from './describe.ts';
+import { ensure, type Place, placesBelow, supervisorAbove } from './presence.ts';
 import { createSpawnedGroups, spawnedSpec } from './spawned.ts';
-import type { ExitCause } from './strategy.ts';
-import { type ChildPort, createSupervisor, type Supervisor, type SupervisorOptions } from './supervisor.ts';
+import { createSupervisor, type Supervisor, type SupervisorOptions } from './supervisor.ts';
 import { threadExit, threadPort, threadsAddress, threadsSpec } from './threads.ts';
-
-/** What happened in the tree. */
-export interface TreeEvent {
-  readonly type: 'started' | 'exited' | 'restarting' | 'gave-up' | 'stopped';
-  readonly address: string;
-  readonly role: TreeNode['role'];
-  readonly kind: string;
-  readonly incarnation?: number;
-  readonly cause?: ExitCause;
-  readonly delayMs?: number;
-  readonly error?: ErrorData;
-}
+import { createTreeEvents, type TreeEvent } from './tree-events.ts';
 
 export interface TreeOptions {
   readonly app: App;
@@ -71,19 +61,10 @@ export interface Tree {
   onEvent(listener: (event: TreeEvent) => void): () => void;
 }
 
-/** A static supervisor: its place, and its latest life. */
-interface Place {
-  readonly spec: SupervisorSpec;
-  readonly parent: Place | undefined;
-  life?: Supervisor;
-  incarnation: number;
-}
-
 /** @throws TroupeError `INVALID_MESSAGE` or `INVALID_ADDRESS` when the app's tree is wrong */
 export function createTree(options: TreeOptions): Tree {
   const { app, activations, hosts, threads = 2, clock = systemClock, random = systemRandom, log = silentLog } = options;
-  const listeners = new Set<(event: TreeEvent) => void>();
-  const places = new Map<string, Place>();
+  const { emit, listen } = createTreeEvents(log);
   let stopByMs = Number.POSITIVE_INFINITY;
 
   const top: SupervisorSpec = {
@@ -104,16 +85,7 @@ export function createTree(options: TreeOptions): Tree {
     children: hosts === undefined ? [top] : [threadsSpec(threads), top],
   };
   const root: Place = { spec: rootSpec, parent: undefined, incarnation: 1 };
-  const settle = (place: Place): void => {
-    for (const spec of place.spec.children) {
-      if (spec.role !== 'supervisor') continue;
-      const below: Place = { spec, parent: place, incarnation: 0 };
-      places.set(spec.address, below);
-      settle(below);
-    }
-  };
-  settle(root);
-
+  const places = placesBelow(root);
   const groups = createSpawnedGroups((group) => supervise(group), spawnedGaveUp);
   const withinMs = (shutdownMs: number): number => Math.max(0, Math.min(shutdownMs, stopByMs - clock.monotonic()));
 
@@ -175,7 +147,7 @@ export function createTree(options: TreeOptions): Tree {
   /** An actor's spawned children failed too often: that is a charged failure of the actor. */
   function spawnedGaveUp(owner: Address, error: ErrorData): void {
     emit({ type: 'gave-up', address: owner, role: 'actor', kind: 'spawned', error });
-    const supervisor = supervisorAbove(owner);
+    const supervisor = above(owner);
     const life = supervisor?.child(nameOf(owner));
     if (supervisor === undefined || life?.status !== 'running') return;
     const { spec, incarnation } = life;
@@ -191,68 +163,19 @@ export function createTree(options: TreeOptions): Tree {
     emit({ ...rest, address: spec.address, role: spec.role, kind: kindOf(spec) });
   }
 
-  function emit(event: TreeEvent): void {
-    tell(log, event);
-    for (const listener of listeners)
-      try {
-        listener(event);
-      } catch (thrown) {
-        log.error({ error: toErrorData(thrown).message }, 'a listener of the tree failed');
-      }
-  }
-
-  function supervisorAbove(address: Address): Supervisor | undefined {
-    const parent = parentOf(address) ?? ('/' as const);
-    return places.get(parent)?.life ?? (parent === '/' ? undefined : groups.at(parent));
-  }
+  const above = (address: Address): Supervisor | undefined => supervisorAbove(address, places, groups);
 
   activations.onExit((exit) => {
     const { address, ...rest } = exit;
-    supervisorAbove(address)?.childExited({ ...rest, id: nameOf(address) });
+    above(address)?.childExited({ ...rest, id: nameOf(address) });
   });
   hosts?.onExit((exit) => places.get(threadsAddress)?.life?.childExited(threadExit(exit)));
 
-  /** Whether a supervisor has ended and its parent will not start it again. */
-  function isGone(place: Place): boolean {
-    const { parent } = place;
-    if (parent === undefined) return false;
-    return (
-      (parent.life?.state() === 'running' && parent.life.child(place.spec.id)?.status === 'down') || isGone(parent)
-    );
-  }
-
-  async function ensure(address: Address): Promise<'running' | 'absent' | 'restarting'> {
-    if (isSystemAddress(address) || places.has(address)) return 'absent';
-    const parent = parentOf(address) ?? ('/' as const);
-    const place = places.get(parent);
-    if (place !== undefined) return ensureAt(place, address);
-    if (parent === '/') return 'absent';
-    const spawned = presenceOf(groups.at(parent)?.child(nameOf(address)));
-    if (spawned !== 'absent') return spawned;
-    // An owner between two lives may spawn it anew.
-    return presenceOf(supervisorAbove(parent)?.child(nameOf(parent))) === 'restarting' ? 'restarting' : 'absent';
-  }
-
-  async function ensureAt(place: Place, address: Address): Promise<'running' | 'absent' | 'restarting'> {
-    const { spec, life: supervisor } = place;
-    const name = nameOf(address);
-    const child = supervisor?.child(name);
-    const isKnown = spec.onDemand || spec.children.some(({ id }) => id === name) || child !== undefined;
-    if (!isKnown || isGone(place)) return 'absent';
-    if (supervisor?.state() !== 'running')
-      return supervisor?.state() === 'starting' && child?.status === 'running' ? 'running' : 'restarting';
-    if (child !== undefined && (child.lives > 0 || child.status === 'stopping' || !spec.onDemand))
-      return presenceOf(child);
-    if (spec.template === undefined) return 'absent';
-    await supervisor.startChild(spec.template(name));
-    return 'running';
-  }
-
   const treePort: SupervisionPort = {
-    ensure,
+    ensure: (address) => ensure(address, places, groups, Number.isFinite(stopByMs)),
     async spawn(owner, child) {
       const spec = spawnedSpec(owner, child);
-      const life = supervisorAbove(owner)?.child(nameOf(owner));
+      const life = above(owner)?.child(nameOf(owner));
       if (life?.spec.role !== 'actor' || (life.status !== 'running' && life.status !== 'starting'))
         throw new TroupeError('NOT_FOUND', `${owner} is not running, so it cannot spawn "${child.name}"`);
       const group = groups.open(owner);
@@ -305,7 +228,7 @@ export function createTree(options: TreeOptions): Tree {
       const place = places.get(path);
       const owner = place === undefined && path !== '/' ? (path as Address) : undefined;
       const life = place?.life ?? (owner === undefined ? undefined : groups.at(owner));
-      const ownerLife = owner === undefined ? undefined : supervisorAbove(owner)?.child(nameOf(owner));
+      const ownerLife = owner === undefined ? undefined : above(owner)?.child(nameOf(owner));
       const node =
         place !== undefined
           ? describePlace(place)
@@ -313,16 +236,8 @@ export function createTree(options: TreeOptions): Tree {
       if (life === undefined || node === undefined) return undefined;
       return { node, state: life.state(), budgetLeft: life.budgetLeft(), recentRestarts: life.restarts() };
     },
-    onEvent(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    onEvent: listen,
   };
-}
-
-function presenceOf(life: Readonly<ChildLife> | undefined): 'running' | 'absent' | 'restarting' {
-  if (life === undefined || life.status === 'down') return 'absent';
-  return life.status === 'running' && !life.leaving ? 'running' : 'restarting';
 }
 
 function kindOf(spec: ChildSpec): string {
@@ -333,13 +248,4 @@ function systemStatus(root: Supervisor | undefined): TreeStatus {
   const state = root?.state() ?? 'idle';
   if (state === 'idle') return 'stopped';
   return state === 'failing' ? 'stopping' : state;
-}
-
-function tell(log: Log, event: TreeEvent): void {
-  const { type, error, ...fields } = event;
-  const line = error === undefined ? fields : { ...fields, reason: error.reason, error: error.message };
-  if (type === 'gave-up') log.error(line, 'gave up: too many restarts');
-  else if (type === 'exited' && event.cause !== 'done') log.warn(line, 'exited');
-  else if (type === 'restarting') log.info(line, 'restarting');
-  else log.debug(line, type);
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { TroupeError } from '../../runtime/errors.ts';
 import { fixedRandom } from '../support/fake-activations.ts';
 import { actor, fakeTree, nodeAt } from '../support/fake-tree.ts';
 
@@ -132,6 +133,20 @@ describe('a supervisor', () => {
     activations.exit('/b', { charged: false });
     await clock.advance(60_000);
     assert.equal(gaveUp.length, 1, 'failing starts spend the budget');
+  });
+
+  it('waits for an engine that is away, uncharged, and is back soon after it', async () => {
+    const { clock, activations, start, gaveUp, tree } = fakeTree(family);
+    await start();
+    const away = (): Promise<never> => Promise.reject(new TroupeError('UNAVAILABLE', 'the engine is away'));
+    activations.pace = away;
+    activations.exit('/b', { cause: 'lease-lost', charged: false });
+    await clock.advance(600_000);
+    assert.deepEqual(gaveUp, []);
+    assert.equal(tree.supervisor('/')?.budgetLeft, 5);
+    activations.pace = async () => {};
+    await clock.advance(1_000);
+    assert.ok(activations.live.has('/b'));
   });
 
   it('fails as a whole when a child fails at the first start, and stops what was up', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseAddress } from '../../runtime/address.ts';
+import { wait } from '../../runtime/clock.ts';
 import type { Child, RestartType } from '../../runtime/define-app.ts';
 import { actor, fakeTree, nodeAt, silent } from '../support/fake-tree.ts';
 
@@ -115,6 +116,18 @@ describe('ensure', () => {
       assert.equal(await tree.port.ensure(at('/ledger/k')), 'running');
       assert.deepEqual(calls(), ['start /ledger/k', 'start /ledger/k']);
     }
+  });
+
+  it('starts nothing more once the tree is stopping', async () => {
+    const { tree, activations, start, clock } = fakeTree([ledgers(), actor('slow')]);
+    await start();
+    activations.pace = () => wait(clock, 500);
+    const down = tree.stop(1_000);
+    await clock.settle();
+    assert.equal(await tree.port.ensure(at('/ledger/k')), 'restarting');
+    await clock.advance(1_000);
+    await down;
+    assert.equal(activations.live.size, 0);
   });
 
   it('one thread with twenty ledgers dies: all are back, the budget is charged once', async () => {

@@ -1,0 +1,116 @@
+/** The I/O around a supervisor's decisions: carries out steps, and turns what comes of them into events. */
+
+import type { Cancel, Clock } from '../runtime/clock.ts';
+import { type ErrorData, textOf, toErrorData } from '../runtime/errors.ts';
+import type { Log } from '../runtime/log.ts';
+import type { ChildNews, Step } from './child-life.ts';
+import type { ChildSpec } from './child-spec.ts';
+
+/** How a supervisor reaches its children. */
+export interface ChildPort {
+  /** Starts a child; resolves when it is up, rejects when its start failed. */
+  start(child: ChildSpec): Promise<{ readonly incarnation: number }>;
+  /** Stops a child, also one whose start is under way: that start then settles. No exit is reported. */
+  stop(child: ChildSpec): Promise<void>;
+}
+
+/** What comes of a step. */
+export type Outcome =
+  | { readonly type: 'child.started'; readonly id: string; readonly ticket: number; readonly incarnation: number }
+  | { readonly type: 'child.startFailed'; readonly id: string; readonly ticket: number; readonly error: ErrorData }
+  | { readonly type: 'child.stopped'; readonly id: string; readonly ticket: number }
+  | { readonly type: 'child.due'; readonly ids: readonly string[]; readonly ticket: number };
+
+export interface CarrierOptions {
+  readonly port: ChildPort;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onOutcome: (outcome: Outcome) => void;
+  readonly onAnswer: (id: string, error: ErrorData | undefined) => void;
+  readonly onNews: (news: ChildNews) => void;
+}
+
+export interface Carrier {
+  carryOut(steps: readonly Step[]): void;
+  /** Stops a child; a stop that fails is logged and counts. */
+  stop(spec: ChildSpec): Promise<void>;
+  /** Ends all delays. */
+  close(): void;
+}
+
+export function createCarrier({ port, clock, log, onOutcome, onAnswer, onNews }: CarrierOptions): Carrier {
+  const startsUnderWay = new Map<string, Promise<unknown>>();
+  const delays = new Set<Cancel>();
+
+  function carryOut(step: Step): void {
+    switch (step.do) {
+      case 'start':
+        start(step.spec, step.ticket);
+        break;
+      case 'stop':
+        void stopInTurn(step.spec, step.ticket);
+        break;
+      case 'delay':
+        delay(step.ids, step.ticket, step.delayMs);
+        break;
+      case 'answer':
+        onAnswer(step.id, step.error);
+        break;
+      case 'report':
+        onNews(step.news);
+    }
+  }
+
+  function start(spec: ChildSpec, ticket: number): void {
+    // Off the machine's step: a nested supervisor is a machine of its own.
+    const underWay = Promise.resolve().then(() => port.start(spec));
+    startsUnderWay.set(spec.id, underWay);
+    const settled = (outcome: Outcome): void => {
+      if (startsUnderWay.get(spec.id) === underWay) startsUnderWay.delete(spec.id);
+      onOutcome(outcome);
+    };
+    underWay.then(
+      ({ incarnation }) => settled({ type: 'child.started', id: spec.id, ticket, incarnation }),
+      (thrown) => settled({ type: 'child.startFailed', id: spec.id, ticket, error: toErrorData(thrown) }),
+    );
+  }
+
+  async function stopInTurn(spec: ChildSpec, ticket: number): Promise<void> {
+    const underWay = startsUnderWay.get(spec.id);
+    const stopped = stop(spec);
+    if (underWay !== undefined) {
+      const [outcome] = await Promise.allSettled([underWay, stopped]);
+      // The start may have come through after the stop had found nothing.
+      if (outcome.status === 'fulfilled') await stop(spec);
+    }
+    await stopped;
+    onOutcome({ type: 'child.stopped', id: spec.id, ticket });
+  }
+
+  async function stop(spec: ChildSpec): Promise<void> {
+    try {
+      await Promise.resolve().then(() => port.stop(spec));
+    } catch (thrown) {
+      log.warn({ child: spec.address, error: textOf(thrown) }, 'a child did not stop cleanly; it counts as stopped');
+    }
+  }
+
+  function delay(ids: readonly string[], ticket: number, delayMs: number): void {
+    const cancel = clock.after(delayMs, () => {
+      delays.delete(cancel);
+      onOutcome({ type: 'child.due', ids, ticket });
+    });
+    delays.add(cancel);
+  }
+
+  return {
+    carryOut(steps) {
+      for (const step of steps) carryOut(step);
+    },
+    stop,
+    close() {
+      for (const cancel of delays) cancel();
+      delays.clear();
+    },
+  };
+}

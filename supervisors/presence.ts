@@ -1,0 +1,91 @@
+import { type Address, isSystemAddress, nameOf, parentOf } from '../runtime/address.ts';
+import type { ChildLife } from './child-life.ts';
+import type { SupervisorSpec } from './child-spec.ts';
+import type { SpawnedGroups } from './spawned.ts';
+import type { Supervisor } from './supervisor.ts';
+
+/** What stands at an address: `restarting` is anything that is to come (again); `absent` where nothing would come. */
+export type Presence = 'running' | 'absent' | 'restarting';
+
+/** The place of a supervisor that the app or the runtime specifies, and its latest life. */
+export interface Place {
+  readonly spec: SupervisorSpec;
+  /** None above the root. */
+  readonly parent: Place | undefined;
+  life?: Supervisor;
+  /** Of the latest life. */
+  incarnation: number;
+}
+
+export type Places = ReadonlyMap<string, Place>;
+
+/** The places of all supervisors below `root`, by address. */
+export function placesBelow(root: Place): Places {
+  const places = new Map<string, Place>();
+  const settle = (parent: Place): void => {
+    for (const spec of parent.spec.children) {
+      if (spec.role !== 'supervisor') continue;
+      const place: Place = { spec, parent, incarnation: 0 };
+      places.set(spec.address, place);
+      settle(place);
+    }
+  };
+  settle(root);
+  return places;
+}
+
+/** The one supervisor that decides about an address: the specified one above it, or the group of its owner. */
+export function supervisorAbove(address: Address, places: Places, groups: SpawnedGroups): Supervisor | undefined {
+  const parent = parentOf(address);
+  return places.get(parent ?? '/')?.life ?? (parent === undefined ? undefined : groups.at(parent));
+}
+
+/**
+ * Looks an address up, and starts it where it is on demand and the tree is not stopping.
+ *
+ * @throws TroupeError of a start that failed
+ */
+export async function ensure(
+  address: Address,
+  places: Places,
+  groups: SpawnedGroups,
+  isStopping: boolean,
+): Promise<Presence> {
+  if (isSystemAddress(address) || places.has(address)) return 'absent';
+  const parent = parentOf(address);
+  const place = places.get(parent ?? '/');
+  if (place !== undefined) return ensureAt(place, nameOf(address), isStopping);
+  if (parent === undefined) return 'absent';
+  const spawned = presenceOf(groups.at(parent)?.child(nameOf(address)));
+  if (spawned !== 'absent') return spawned;
+  // An owner between two lives may spawn it anew.
+  const owner = presenceOf(supervisorAbove(parent, places, groups)?.child(nameOf(parent)));
+  return owner === 'restarting' ? 'restarting' : 'absent';
+}
+
+async function ensureAt(place: Place, name: string, isStopping: boolean): Promise<Presence> {
+  const { spec, life: supervisor } = place;
+  const child = supervisor?.child(name);
+  const isKnown = spec.onDemand || child !== undefined || spec.children.some(({ id }) => id === name);
+  if (!isKnown || isGone(place)) return 'absent';
+  if (child?.status === 'running') return presenceOf(child);
+  if (supervisor?.state() !== 'running') return 'restarting';
+  const isFirstStart = child === undefined || (child.status === 'starting' && child.lives === 0);
+  if (!isFirstStart || spec.template === undefined || !spec.onDemand) return presenceOf(child);
+  if (isStopping) return 'restarting';
+  await supervisor.startChild(spec.template(name));
+  return 'running';
+}
+
+/** Whether a supervisor has ended and its parent will not start it again. */
+function isGone(place: Place): boolean {
+  const { parent } = place;
+  if (parent === undefined) return false;
+  const isDown = parent.life?.state() === 'running' && parent.life.child(place.spec.id)?.status === 'down';
+  return isDown || isGone(parent);
+}
+
+function presenceOf(life: Readonly<ChildLife> | undefined): Presence {
+  if (life === undefined || life.status === 'down') return 'absent';
+  return life.status === 'running' && !life.leaving ? 'running' : 'restarting';
+}
