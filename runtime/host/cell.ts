@@ -76,6 +76,8 @@ export class Cell {
   #unfinished: { readonly number: number; readonly turn: Turn }[] = [];
   #fedUnreported = 0;
   #fedPosts = 0;
+  /** Timers of a persistent actor that a turn set or cancelled, and which turn that was, until it is committed. */
+  readonly #touched = new Map<string, number>();
   #status: 'running' | 'done' | 'over' = 'running';
   /** Whether the host has this cell in its list of ready ones. */
   listed = false;
@@ -176,6 +178,8 @@ export class Cell {
 
   /** Turns up to `number` are committed: does what they want done on the thread. */
   committed(number: number) {
+    // The owner fires nothing any more that these turns ended, and what it had fired came before this message.
+    for (const [id, touched] of this.#touched) if (touched <= number) this.#touched.delete(id);
     let next = this.#unfinished[0];
     while (next !== undefined && next.number <= number && this.#status !== 'over') {
       this.#unfinished.shift();
@@ -250,12 +254,11 @@ export class Cell {
         return this.#takeMessage(input.envelope, false);
       case 'timer': {
         const { timer } = input;
+        const cause: Cause = { by: 'timer', timer: timer.id, gen: timer.gen };
         if (!this.#persistent && !this.#timers.take(timer)) return;
-        return this.#step(
-          timer.event as LogicEvent,
-          { by: 'timer', timer: timer.id, gen: timer.gen },
-          this.#persistent,
-        );
+        // Cancelled or set anew by a turn of which the owner had not heard when it fired this one.
+        if ((this.#touched.get(timer.id) ?? 0) > timer.gen) return this.#record({}, cause);
+        return this.#step(timer.event as LogicEvent, cause, this.#persistent);
       }
       case 'event':
         if (this.#stepper.current(input.event, input.source))
@@ -307,6 +310,9 @@ export class Cell {
 
   #record(turn: Partial<Turn> & { readonly rejected?: ErrorData }, cause: Cause): void {
     this.#number += 1;
+    if (this.#persistent)
+      for (const id of [...(turn.timersCancelled ?? []), ...(turn.timersSet ?? []).map((timer) => timer.id)])
+        this.#touched.set(id, this.#number);
     this.#records.push({
       number: this.#number,
       cause,

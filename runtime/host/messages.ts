@@ -24,7 +24,7 @@ export interface TimerSet {
   readonly event: Json;
 }
 
-/** A timer as it is stored and fired. `gen` tells a timer from its replaced namesake. */
+/** A timer as it is stored and fired. `gen` is the number of the turn that set it, 0 when that was in an earlier life. */
 export interface Timer {
   readonly id: string;
   readonly gen: number;
