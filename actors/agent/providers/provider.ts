@@ -26,9 +26,11 @@ export async function complete(call: Call): Promise<unknown> {
     import('ai'),
     loadModel(call.provider, call.connection),
   ]);
+  // What the SDK warns of, a server without structured output, is provided for below.
+  globalThis.AI_SDK_LOG_WARNINGS ??= false;
   const request = {
     model,
-    instructions: call.question.instructions,
+    instructions: instructionsFor(call),
     prompt: call.question.prompt,
     output: Output.object({ schema: jsonSchema<object>(call.question.schema) }),
     maxRetries: 0,
@@ -54,6 +56,12 @@ export async function complete(call: Call): Promise<unknown> {
     if (NoObjectGeneratedError.isInstance(error)) return jsonIn(error.text ?? '');
     throw error;
   }
+}
+
+/** Servers that only resemble OpenAI often take no schema; there the model must read it. */
+function instructionsFor({ provider, question }: Call): string {
+  if (provider !== 'openai-compatible') return question.instructions;
+  return `${question.instructions}\nThe schema: ${JSON.stringify(question.schema)}`;
 }
 
 async function loadModel(provider: ProviderName, connection: Connection): Promise<LanguageModel> {
