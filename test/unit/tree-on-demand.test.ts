@@ -149,7 +149,7 @@ describe('ensure', () => {
     const keys = Array.from({ length: 10_000 }, (_, index) => at(`/ledger/${index}`));
     await Promise.all(keys.map((key) => tree.port.ensure(key)));
     for (const key of keys) activations.exit(key, { cause: 'failed', charged: false });
-    assert.ok(performance.now() - startedAtMs < 5_000, 'quadratic work would take minutes');
+    assert.ok(performance.now() - startedAtMs < 30_000, 'no work grows with the square of their number');
     await tree.stop(1_000);
     assert.equal(activations.live.size, 0);
   });
