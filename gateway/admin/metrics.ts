@@ -77,10 +77,10 @@ export function adminMetrics(sources: AdminSources): AdminMetrics {
 }
 
 function walkSupervisors(node: TreeSource, visit: (address: string, restarts: number) => void): void {
-  if (node.role !== 'supervisor') return;
-  visit(
-    node.address,
-    node.children.reduce((sum, child) => sum + child.restarts, 0),
-  );
+  if (node.role === 'supervisor')
+    visit(
+      node.address,
+      node.children.reduce((sum, child) => sum + child.restarts, 0),
+    );
   for (const child of node.children) walkSupervisors(child, visit);
 }
