@@ -1,38 +1,35 @@
 /**
  * What the container actor does on a Docker host, each as a function that ends: within its time, or when its signal is
- * aborted. Expected failures are results, so that the statechart decides what follows. dockerode is loaded at first
- * use; a system that manages no container never loads it.
+ * aborted. Expected failures are results, so that the statechart decides what follows.
  */
 
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { type Clock, wait } from '../../runtime/clock.ts';
 import { TroupeError, textOf } from '../../runtime/errors.ts';
 import type { HostPort } from '../../runtime/host/port.ts';
 import { DeadlineReached, withDeadline } from '../deadline.ts';
+import {
+  connectTo,
+  engineTimeoutMs,
+  type Failed,
+  hasImage,
+  ImageMissing,
+  inspect,
+  makeNetwork,
+  outcomeOf,
+  pull,
+  statusOf,
+  type Unavailable,
+  unlessDone,
+} from './engine.ts';
 import { ailment } from './health.ts';
 import type { ContainerInput, ContainerSpec } from './messages.ts';
-
-/** `unavailable`: Docker or the image is not there, and trying again soon would not help. */
-export interface Unavailable {
-  readonly outcome: 'unavailable';
-  readonly reason: string;
-  /** Whether Docker itself is missing, and may come back. */
-  readonly engine: boolean;
-}
 
 export interface Up {
   readonly outcome: 'up';
   readonly containerId: string;
   readonly startedAt: string;
-}
-
-export interface Failed {
-  readonly outcome: 'failed';
-  readonly reason: string;
 }
 
 export type LookResult = Up | { readonly outcome: 'down'; readonly containerId: string | null } | Unavailable;
@@ -43,30 +40,22 @@ export type WatchResult =
   | Failed
   | Unavailable;
 export type EndResult = { readonly outcome: 'ended' } | Failed | Unavailable;
-export interface LogLine {
-  readonly stream: 'stdout' | 'stderr';
-  readonly text: string;
-}
-
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 10_000;
 const healthIntervalMs = 5_000;
-/** Beyond the time that the container has, for Docker to do its own part. */
-const engineTimeoutMs = 10_000;
 /** Checks that must fail in a row before a running container counts as unhealthy. */
 const failuresToUnhealthy = 3;
 /** And how many more until it is restarted. */
 const failuresToRestart = 6;
 const healthPollFirstMs = 250;
 const healthPollMaxMs = 5_000;
-const logBytesMax = 256 * 1024;
 const dockersOwnNetworks = new Set(['none', 'host', 'bridge', 'default']);
 
 const labels = { address: 'troupe.address', spec: 'troupe.spec' } as const;
 
 /** Says how things stand, and changes nothing. */
 export async function look(input: ContainerInput, clock: Clock, signal: AbortSignal): Promise<LookResult> {
-  const looked = await ended(input, signal, () =>
+  const looked = await outcomeOf(input, signal, () =>
     withDeadline(clock, engineTimeoutMs, signal, async (inner): Promise<LookResult> => {
       const seen = await inspect(await connectTo(input.dockerHost), input.spec, inner);
       return seen?.State.Running === true ? upOf(seen) : { outcome: 'down', containerId: seen?.Id ?? null };
@@ -93,7 +82,7 @@ export async function bringUp(
     }
   }
   const progress = { ailment: 'Docker did not finish' };
-  return ended(input, signal, () =>
+  return outcomeOf(input, signal, () =>
     withDeadline(clock, withinMs, signal, async (inner): Promise<StartResult> => {
       const docker = await connectTo(input.dockerHost);
       let seen = await inspect(docker, input.spec, inner);
@@ -119,7 +108,7 @@ export async function watch(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<WatchResult> {
-  return ended(input, signal, async (): Promise<WatchResult> => {
+  return outcomeOf(input, signal, async (): Promise<WatchResult> => {
     const docker = await connectTo(input.dockerHost);
     const intervalMs = input.spec.healthIntervalMs ?? healthIntervalMs;
     const waiting = new AbortController();
@@ -175,21 +164,6 @@ export async function remove(input: ContainerInput, clock: Clock, signal: AbortS
       );
     await unlessDone(container.stop({ t: stopSeconds(input.spec), abortSignal: inner }));
     await container.remove({ v: true, force: true, abortSignal: inner });
-  });
-}
-
-/** The last lines of the container's output, the newest up to a bound. */
-export async function readLogs(
-  input: ContainerInput & { readonly tail: number },
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<readonly LogLine[]> {
-  return withDeadline(clock, engineTimeoutMs, signal, async (inner) => {
-    const docker = await connectTo(input.dockerHost);
-    const container = docker.getContainer(input.spec.containerName);
-    const seen = await container.inspect({ abortSignal: inner });
-    const written = await container.logs({ stdout: true, stderr: true, tail: input.tail, abortSignal: inner });
-    return linesOf(written, seen.Config.Tty === true);
   });
 }
 
@@ -253,108 +227,6 @@ async function untilHealthy(
   }
 }
 
-async function connectTo(host: string | undefined): Promise<Docker> {
-  const sockets = socketsOf(host ?? (process.env.DOCKER_HOST || undefined));
-  if (sockets !== undefined && !sockets.some((path) => existsSync(path)))
-    throw Object.assign(new Error(`no such socket: ${sockets.join(', ')}`), { code: 'ENOENT' });
-  const { default: Engine } = await import('dockerode');
-  if (host === undefined) return new Engine();
-  const url = new URL(host);
-  if (url.protocol === 'unix:') return new Engine({ socketPath: decodeURIComponent(url.pathname) });
-  return new Engine({ host: url.hostname, port: Number(url.port || '2375'), protocol: 'http' });
-}
-
-/** Where the socket may be; `undefined` when Docker is not reached by one. Looked at before dockerode is loaded. */
-function socketsOf(host: string | undefined): readonly string[] | undefined {
-  if (host === undefined)
-    return process.platform === 'win32'
-      ? undefined
-      : ['/var/run/docker.sock', join(homedir(), '.docker', 'run', 'docker.sock')];
-  return host.startsWith('unix://') ? [decodeURIComponent(new URL(host).pathname)] : undefined;
-}
-
-async function inspect(
-  docker: Docker,
-  spec: ContainerSpec,
-  signal: AbortSignal,
-): Promise<Docker.ContainerInspectInfo | undefined> {
-  try {
-    return await docker.getContainer(spec.containerName).inspect({ abortSignal: signal });
-  } catch (error) {
-    if (statusOf(error) === 404) return undefined;
-    throw error;
-  }
-}
-
-async function hasImage(docker: Docker, image: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await docker.getImage(image).inspect();
-    signal.throwIfAborted();
-    return true;
-  } catch (error) {
-    if (statusOf(error) === 404) return false;
-    throw error;
-  }
-}
-
-async function pull(docker: Docker, image: string, signal: AbortSignal): Promise<void> {
-  try {
-    // Without a tag Docker would pull every tag there is.
-    const named = /[@:][^/]*$/.test(image) ? image : `${image}:latest`;
-    const progress = await docker.pull(named, { abortSignal: signal });
-    await new Promise<void>((resolve, reject) => {
-      docker.modem.followProgress(progress, (error) => (error ? reject(error) : resolve()));
-    });
-  } catch (error) {
-    signal.throwIfAborted();
-    throw new ImageMissing(image, textOf(error));
-  }
-}
-
-async function makeNetwork(docker: Docker, name: string, signal: AbortSignal): Promise<void> {
-  try {
-    await docker.getNetwork(name).inspect();
-    signal.throwIfAborted();
-  } catch (error) {
-    if (statusOf(error) !== 404) throw error;
-    await docker.createNetwork({ Name: name, Driver: 'bridge', CheckDuplicate: true, abortSignal: signal });
-  }
-}
-
-class ImageMissing extends Error {
-  constructor(image: string, why?: string) {
-    super(
-      why === undefined
-        ? `the image "${image}" is not on this Docker host; get it with: docker pull ${image}, or set [infra] pull = true`
-        : `the image "${image}" is not on this Docker host and cannot be pulled: ${why}`,
-    );
-  }
-}
-
-/** Runs a task and reads what it throws as a result; the reasons are written for people. */
-async function ended<R>(
-  input: ContainerInput,
-  signal: AbortSignal,
-  task: () => Promise<R>,
-): Promise<R | Failed | Unavailable> {
-  try {
-    return await task();
-  } catch (error) {
-    signal.throwIfAborted();
-    if (error instanceof ImageMissing) return { outcome: 'unavailable', reason: error.message, engine: false };
-    if (statusOf(error) !== undefined) return { outcome: 'failed', reason: textOf(error).trim() };
-    if (isConnectionError(error)) {
-      const where = input.dockerHost ?? process.env.DOCKER_HOST ?? 'its usual socket';
-      return {
-        outcome: 'unavailable',
-        reason: `Docker does not answer at ${where} (${textOf(error)}); start it, or set [infra] dockerHost`,
-        engine: true,
-      };
-    }
-    return { outcome: 'failed', reason: textOf(error) };
-  }
-}
-
 /** Does something to the container; one that is not there is what was wanted. */
 async function finished(
   input: ContainerInput,
@@ -363,7 +235,7 @@ async function finished(
   task: (container: Docker.Container, signal: AbortSignal) => Promise<void>,
 ): Promise<EndResult> {
   const withinMs = (input.spec.stopTimeoutMs ?? stopTimeoutMs) + engineTimeoutMs;
-  return ended(input, signal, () =>
+  return outcomeOf(input, signal, () =>
     withDeadline(clock, withinMs, signal, async (inner): Promise<EndResult> => {
       try {
         await task((await connectTo(input.dockerHost)).getContainer(input.spec.containerName), inner);
@@ -373,27 +245,6 @@ async function finished(
       return { outcome: 'ended' };
     }),
   );
-}
-
-/** Docker answers 304 where there is nothing to do. */
-async function unlessDone(call: Promise<unknown>): Promise<void> {
-  try {
-    await call;
-  } catch (error) {
-    if (statusOf(error) !== 304) throw error;
-  }
-}
-
-function isConnectionError(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  return (
-    typeof code === 'string' && /^(ENOENT|ECONNREFUSED|ECONNRESET|EACCES|EPERM|EPIPE|ENOTFOUND|ETIMEDOUT)$/.test(code)
-  );
-}
-
-function statusOf(error: unknown): number | undefined {
-  const status = (error as { statusCode?: unknown } | null)?.statusCode;
-  return typeof status === 'number' ? status : undefined;
 }
 
 function upOf(seen: Docker.ContainerInspectInfo): Up {
@@ -424,34 +275,4 @@ function hashOf(spec: ContainerSpec): string {
 
 function stopSeconds(spec: ContainerSpec): number {
   return Math.ceil((spec.stopTimeoutMs ?? stopTimeoutMs) / 1_000);
-}
-
-/** Without a terminal, each piece of output has a header: 1 byte stream, 3 zero, 4 length (Docker Engine API, attach). */
-function linesOf(written: Buffer, terminal: boolean): LogLine[] {
-  const kept = { stdout: '', stderr: '' };
-  const lines: LogLine[] = [];
-  const add = (stream: LogLine['stream'], piece: string): void => {
-    const parts = `${kept[stream]}${piece}`.split('\n');
-    kept[stream] = parts.pop() ?? '';
-    for (const part of parts) lines.push({ stream, text: part });
-  };
-  if (terminal) add('stdout', written.toString());
-  else
-    for (let at = 0; at + 8 <= written.length; ) {
-      const length = written.readUInt32BE(at + 4);
-      add(written[at] === 2 ? 'stderr' : 'stdout', written.subarray(at + 8, at + 8 + length).toString());
-      at += 8 + length;
-    }
-  for (const stream of ['stdout', 'stderr'] as const)
-    if (kept[stream] !== '') lines.push({ stream, text: kept[stream] });
-  return newest(lines);
-}
-
-function newest(lines: readonly LogLine[]): LogLine[] {
-  let bytes = 0;
-  const from = lines.findLastIndex(({ text }) => {
-    bytes += Buffer.byteLength(text) + 32;
-    return bytes > logBytesMax;
-  });
-  return lines.slice(from + 1);
 }
