@@ -41,8 +41,9 @@ export interface HostCore {
 
 /** Turns of one cell in one round. */
 const roundTurns = 64;
-/** Turns of all cells before the event loop gets its chance. */
+/** Turns of all cells, and time, after which what they said leaves and the event loop gets its chance. */
 const pumpTurns = 512;
+const pumpMs = 8;
 
 export function createHostCore(options: HostCoreOptions): HostCore {
   const { clock, random } = options;
@@ -78,8 +79,10 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     pumpPlanned = false;
     pumping = true;
     let turns = 0;
+    let startedMs = 0;
     for (let index = 0; index < ready.length; index += 1) {
-      if (turns >= pumpTurns) {
+      if (index === 0) startedMs = clock.monotonic();
+      else if (turns >= pumpTurns || clock.monotonic() - startedMs > pumpMs) {
         ready = ready.slice(index);
         pumpPlanned = true;
         setImmediate(pump);
@@ -217,7 +220,11 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     receive(messages) {
       pumping = true;
       for (const message of messages) dispatch(message);
-      pump();
+      pumping = false;
+      if (!pumpPlanned) {
+        pumpPlanned = true;
+        setImmediate(pump);
+      }
     },
     end() {
       ended = true;

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorData, toErrorData } from '../errors.ts';
 import { InHand } from './in-hand.ts';
-import type { FromHost, Host, HostData, HostEvents, ToHost } from './messages.ts';
+import type { FromHost, Host, HostData, HostEvents, ToHost, TurnInput } from './messages.ts';
 import { fromWire, toWire, type Wire } from './wire.ts';
 
 type ExitCause = Parameters<HostEvents['onExit']>[0]['cause'];
@@ -53,9 +53,13 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
     if ((thrown as NodeJS.ErrnoException | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY') cause = 'out-of-memory';
   });
 
+  /** The delivery that a further one to the same activation joins. */
+  let last: (Extract<ToHost, { readonly to: 'deliver' }> & { readonly inputs: TurnInput[] }) | undefined;
+
   const flush = (): void => {
     const messages = outgoing;
     outgoing = [];
+    last = undefined;
     if (!gone) worker.postMessage(toWire(messages));
   };
 
@@ -64,8 +68,15 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
     incarnation: data.incarnation,
     post(message) {
       if (gone) return;
-      outgoing.push(message);
-      if (outgoing.length === 1) queueMicrotask(flush);
+      if (outgoing.length === 0) queueMicrotask(flush);
+      if (message.to !== 'deliver') {
+        last = undefined;
+        outgoing.push(message);
+      } else if (last?.activation === message.activation) last.inputs.push(...message.inputs);
+      else {
+        last = { ...message, inputs: [...message.inputs] };
+        outgoing.push(last);
+      }
     },
     async terminate(asked = 'killed') {
       if (!gone && cause === 'died') cause = asked;

@@ -186,6 +186,19 @@ test('actors with little mail are not held up by one with much', async () => {
   assert.ok(order.findIndex(stepsOf(2, 2)) < order.findIndex(stepsOf(1, 200)));
 });
 
+test('slow turns are told as they end, not when the mailbox is empty', async () => {
+  const { hosts, heard, ledger, hear } = slotsOf();
+  await hosts.start(1);
+  ledger();
+  const inputs = Array.from({ length: 30 }, (_, n) => {
+    const envelope = envelopeOf(`s${n}`, 'append', { sender: 'a', n, workMs: 10 });
+    return { turn: 'message', envelope, commit: true } as const;
+  });
+  hosts.post(1, { to: 'deliver', activation: 1, inputs });
+  await hear((message) => message.from === 'steps' && message.steps.at(-1)?.number === 31);
+  assert.ok(heard.filter(({ message }) => message.from === 'steps').length >= 5);
+});
+
 test('the watchdog counts unanswered ticks, so a blocked watcher blames nobody', async () => {
   const clock = createVirtualClock();
   const pings: number[] = [];
