@@ -10,7 +10,7 @@ import type { ChildSpec } from './child-spec.ts';
 export interface ChildPort {
   /** Starts a child; resolves when it is up, rejects when its start failed. */
   start(child: ChildSpec): Promise<{ readonly incarnation: number }>;
-  /** Stops a child, also one whose start is under way: that start then settles. No exit is reported. */
+  /** Stops a child, also one whose start is under way: that start should then settle. No exit is reported. */
   stop(child: ChildSpec): Promise<void>;
 }
 
@@ -39,7 +39,8 @@ export interface Carrier {
 }
 
 export function createCarrier({ port, clock, log, onOutcome, onAnswer, onNews }: CarrierOptions): Carrier {
-  const startsUnderWay = new Map<string, Promise<unknown>>();
+  /** Each start under way: whether a life came of it that is to be stopped, should the start no longer be wanted. */
+  const startsUnderWay = new Map<string, Promise<boolean>>();
   const delays = new Set<Cancel>();
 
   function carryOut(step: Step): void {
@@ -62,29 +63,52 @@ export function createCarrier({ port, clock, log, onOutcome, onAnswer, onNews }:
   }
 
   function start(spec: ChildSpec, ticket: number): void {
-    // Off the machine's step: a nested supervisor is a machine of its own.
-    const underWay = Promise.resolve().then(() => port.start(spec));
-    startsUnderWay.set(spec.id, underWay);
-    const settled = (outcome: Outcome): void => {
-      if (startsUnderWay.get(spec.id) === underWay) startsUnderWay.delete(spec.id);
-      onOutcome(outcome);
-    };
-    underWay.then(
-      ({ incarnation }) => settled({ type: 'child.started', id: spec.id, ticket, incarnation }),
-      (thrown) => settled({ type: 'child.startFailed', id: spec.id, ticket, error: toErrorData(thrown) }),
+    const started = startAfter(startsUnderWay.get(spec.id), spec);
+    keepUntilSettled(
+      spec.id,
+      started.then(
+        () => true,
+        () => false,
+      ),
     );
+    started.then(
+      ({ incarnation }) => onOutcome({ type: 'child.started', id: spec.id, ticket, incarnation }),
+      (thrown) => onOutcome({ type: 'child.startFailed', id: spec.id, ticket, error: toErrorData(thrown) }),
+    );
+  }
+
+  /** Never two lives at once: waits for a start that outlived its stop, and for what came of it to be stopped. */
+  async function startAfter(earlier: Promise<boolean> | undefined, spec: ChildSpec): ReturnType<ChildPort['start']> {
+    // Without an earlier one it still leaves the machine's step: a nested supervisor is a machine of its own.
+    await earlier;
+    return port.start(spec);
+  }
+
+  function keepUntilSettled(id: string, start: Promise<boolean>): void {
+    startsUnderWay.set(id, start);
+    void start.then(() => {
+      if (startsUnderWay.get(id) === start) startsUnderWay.delete(id);
+    });
   }
 
   async function stopInTurn(spec: ChildSpec, ticket: number): Promise<void> {
     const underWay = startsUnderWay.get(spec.id);
-    const stopped = stop(spec);
-    if (underWay !== undefined) {
-      const [outcome] = await Promise.allSettled([underWay, stopped]);
-      // The start may have come through after the stop had found nothing.
-      if (outcome.status === 'fulfilled') await stop(spec);
-    }
-    await stopped;
+    await Promise.all([stop(spec), underWay && abandon(underWay, spec)]);
     onOutcome({ type: 'child.stopped', id: spec.id, ticket });
+  }
+
+  /** Waits for a start that is no longer wanted, for as long as a stop may take; stops what comes of it, also later. */
+  async function abandon(underWay: Promise<boolean>, spec: ChildSpec): Promise<void> {
+    const settled = underWay.then(async (cameThrough) => {
+      if (cameThrough) await stop(spec);
+      return false;
+    });
+    keepUntilSettled(spec.id, settled);
+    // A supervisor's start ends when the starts of its children do.
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = spec.role === 'supervisor' ? undefined : clock.after(spec.shutdownMs, resolve);
+    await Promise.race([settled, late]);
+    cancel?.();
   }
 
   async function stop(spec: ChildSpec): Promise<void> {

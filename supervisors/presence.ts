@@ -51,19 +51,28 @@ export async function ensure(
   groups: SpawnedGroups,
   isStopping: boolean,
 ): Promise<Presence> {
+  const found = find(address, places, groups);
+  if (found !== 'on-demand') return found;
+  const place = places.get(parentOf(address) ?? '/');
+  if (isStopping || place?.life === undefined || place.spec.template === undefined) return 'restarting';
+  await place.life.startChild(place.spec.template(nameOf(address)));
+  return 'running';
+}
+
+/** Looks an address up; `on-demand` is what its supervisor would start now, or is starting for its first message. */
+function find(address: Address, places: Places, groups: SpawnedGroups): Presence | 'on-demand' {
   if (isSystemAddress(address) || places.has(address)) return 'absent';
   const parent = parentOf(address);
   const place = places.get(parent ?? '/');
-  if (place !== undefined) return ensureAt(place, nameOf(address), isStopping);
+  if (place !== undefined) return findAt(place, nameOf(address));
   if (parent === undefined) return 'absent';
   const spawned = presenceOf(groups.at(parent)?.child(nameOf(address)));
   if (spawned !== 'absent') return spawned;
-  // An owner between two lives may spawn it anew.
-  const owner = presenceOf(supervisorAbove(parent, places, groups)?.child(nameOf(parent)));
-  return owner === 'restarting' ? 'restarting' : 'absent';
+  // An owner that is to come (again) may spawn it (anew).
+  return find(parent, places, groups) === 'restarting' ? 'restarting' : 'absent';
 }
 
-async function ensureAt(place: Place, name: string, isStopping: boolean): Promise<Presence> {
+function findAt(place: Place, name: string): Presence | 'on-demand' {
   const { spec, life: supervisor } = place;
   const child = supervisor?.child(name);
   const isKnown = spec.onDemand || child !== undefined || spec.children.some(({ id }) => id === name);
@@ -71,10 +80,7 @@ async function ensureAt(place: Place, name: string, isStopping: boolean): Promis
   if (child?.status === 'running') return presenceOf(child);
   if (supervisor?.state() !== 'running') return 'restarting';
   const isFirstStart = child === undefined || (child.status === 'starting' && child.lives === 0);
-  if (!isFirstStart || spec.template === undefined || !spec.onDemand) return presenceOf(child);
-  if (isStopping) return 'restarting';
-  await supervisor.startChild(spec.template(name));
-  return 'running';
+  return spec.onDemand && isFirstStart ? 'on-demand' : presenceOf(child);
 }
 
 /** Whether a supervisor has ended and its parent will not start it again. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { TroupeError } from '../../runtime/errors.ts';
 import { fixedRandom } from '../support/fake-activations.ts';
-import { actor, fakeTree, nodeAt } from '../support/fake-tree.ts';
+import { actor, type FakeTree, fakeTree, nodeAt } from '../support/fake-tree.ts';
 
 const family = [actor('a'), actor('b'), actor('c')];
 
@@ -231,6 +231,48 @@ describe('a supervisor', () => {
     await failed;
     await clock.settle();
     assert.deepEqual([...activations.live.keys()], []);
+  });
+});
+
+describe('a start that does not settle when it is stopped', () => {
+  const group = [{ id: 's', strategy: 'one_for_all' as const, children: family }];
+
+  /** `/s/b` hangs in its second start while `/s/a` fails. */
+  async function stuck(restarts: FakeTree) {
+    const { clock, activations, start } = restarts;
+    await start();
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    activations.stopEndsStart = false;
+    activations.exit('/s/b');
+    await clock.advance(49);
+    activations.pace = async () => {
+      if (activations.calls.at(-1) === 'start /s/b') await released;
+    };
+    await clock.advance(1);
+    restarts.calls();
+    activations.exit('/s/a');
+    return release;
+  }
+
+  it('holds up neither the stop of its siblings nor that of the tree for longer than its shutdown time', async () => {
+    const fake = fakeTree(group);
+    await stuck(fake);
+    const down = fake.tree.stop(20_000);
+    await fake.clock.advance(5_000);
+    await down;
+    assert.deepEqual([...fake.activations.live.keys()], []);
+  });
+
+  it('never leads to two lives: the next start waits for it, and what came of it is stopped first', async () => {
+    const fake = fakeTree(group);
+    const release = await stuck(fake);
+    await fake.clock.advance(10_000);
+    assert.deepEqual(fake.calls(), ['stop /s/b', 'start /s/a']);
+    release();
+    await fake.clock.settle();
+    assert.deepEqual(fake.calls(), ['stop /s/b', 'start /s/b', 'start /s/c']);
+    assert.deepEqual(fake.activations.doubles, []);
+    assert.equal(fake.activations.live.size, 3);
   });
 });
 

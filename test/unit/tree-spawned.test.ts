@@ -84,6 +84,14 @@ describe('a spawned child', () => {
     assert.ok(events.some((event) => event.address === '/owner' && event.cause === 'gave-up'));
   });
 
+  it('is expected while its owner has yet to start', async () => {
+    const { tree, start } = fakeTree([actor('owner')]);
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'restarting');
+    assert.equal(await tree.port.ensure(parseAddress('/nobody/w')), 'absent');
+    await start();
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'absent');
+  });
+
   it('cannot be had of an owner that is not running', async () => {
     const { tree } = await withChildren();
     await assert.rejects(tree.port.spawn(parseAddress('/nobody'), child('w')), { reason: 'NOT_FOUND' });
