@@ -29,7 +29,7 @@ export class MalformedAnswer extends Error {
 }
 
 const wireStep = z.strictObject({
-  order: z.int(),
+  order: z.number(),
   phase: z.string(),
   action: z.string(),
   agent: z.enum(['claude', 'gemini', 'codex']),

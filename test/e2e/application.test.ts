@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import Docker from 'dockerode';
 import type { Plan } from '../../actors/agent/messages.ts';
 import { createApplication } from '../../actors/application.ts';
 import type { BreakerFigures } from '../../actors/breaker/messages.ts';
@@ -11,6 +12,7 @@ import type { Messaging } from '../../runtime/messaging.ts';
 import { createRuntime, type Runtime } from '../../runtime/runtime.ts';
 import { createTree, type Tree } from '../../supervisors/tree.ts';
 import { modelPlan, startAnthropic } from '../support/anthropic.ts';
+import { requireDocker } from '../support/docker.ts';
 
 const key = 'sk-ant-this-key-must-never-show';
 const appUrl = pathToFileURL(`${import.meta.dirname}/../../actors/application.ts`).href;
@@ -124,4 +126,44 @@ test('without keys and without Docker everything is there, and says what is miss
   await assert.rejects(edge.ask({ to: '/infra/redis', type: 'start' }), { reason: 'UNAVAILABLE' });
   const tops = tree.describe().map(({ address }) => address);
   for (const address of ['/breakers', '/agents', '/infra']) assert.ok(tops.includes(address), address);
+});
+
+test('on real threads: a container of one’s own is brought up, and restarted when it is killed behind its back', async (t) => {
+  const docker = await requireDocker(t);
+  if (docker === undefined) return;
+  const image = await docker.importTestImage('troupe-test/application');
+  const engine = new Docker({ socketPath: docker.socketPath });
+  const containerPrefix = `troupe-test-${process.pid}`;
+  const container = engine.getContainer(`${containerPrefix}-sleeper`);
+  const { edge, runtime } = await startApplication(t, {
+    infra: {
+      dockerHost: `unix://${docker.socketPath}`,
+      network: docker.networkMode,
+      containerPrefix,
+      services: { sleeper: { image, stopTimeoutMs: 1_000 } },
+    },
+  });
+  t.after(() => container.remove({ force: true }).catch(() => {}));
+  const ask = (type: string) => edge.ask({ to: '/infra/sleeper', type }) as Promise<ContainerStatus>;
+
+  assert.equal((await ask('start')).state, 'running');
+  await container.kill();
+  const noticedByMs = Date.now() + 5_000;
+  while ((await ask('status')).restarts === 0) {
+    assert.ok(Date.now() < noticedByMs, 'the exit is noticed within seconds');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.equal((await ask('start')).state, 'running');
+  assert.equal((await container.inspect()).State.Running, true);
+
+  const { thread } = await runtime.inspection.actor('/infra/sleeper');
+  await runtime.faults.killThread(thread);
+  const adopted = async (): Promise<boolean> => {
+    const status = await ask('status').catch(() => undefined);
+    return status?.state === 'running' && status.restarts === 0;
+  };
+  while (!(await adopted())) await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal((await container.inspect()).State.Running, true, 'a killed thread takes no container with it');
+  assert.equal((await ask('remove')).state, 'stopped');
+  await assert.rejects(container.inspect(), { statusCode: 404 });
 });

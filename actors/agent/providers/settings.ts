@@ -31,18 +31,18 @@ interface ProviderDefaults {
 
 export const providerDefaults: Readonly<Record<ProviderName, ProviderDefaults>> = {
   anthropic: {
-    model: 'claude-sonnet-4-6',
+    model: 'claude-sonnet-5-5',
     apiKeyEnv: 'ANTHROPIC_API_KEY',
     baseUrlEnv: 'ANTHROPIC_BASE_URL',
     path: '/v1',
   },
   google: {
-    model: 'gemini-2.5-flash',
+    model: 'gemini-3.8-flash',
     apiKeyEnv: 'GOOGLE_GENERATIVE_AI_API_KEY',
     baseUrlEnv: 'GOOGLE_GENERATIVE_AI_BASE_URL',
     path: '/v1beta',
   },
-  openai: { model: 'gpt-5-mini', apiKeyEnv: 'OPENAI_API_KEY', baseUrlEnv: 'OPENAI_BASE_URL', path: '/v1' },
+  openai: { model: 'gpt-5.4-mini', apiKeyEnv: 'OPENAI_API_KEY', baseUrlEnv: 'OPENAI_BASE_URL', path: '/v1' },
   'openai-compatible': {
     model: undefined,
     apiKeyEnv: 'OPENAI_COMPATIBLE_API_KEY',
