@@ -63,17 +63,20 @@ export function createCarrier({ port, clock, log, onOutcome, onAnswer, onNews }:
   }
 
   function start(spec: ChildSpec, ticket: number): void {
-    const started = startAfter(startsUnderWay.get(spec.id), spec);
-    keepUntilSettled(
-      spec.id,
-      started.then(
-        () => true,
-        () => false,
-      ),
+    const { id } = spec;
+    const started = startAfter(startsUnderWay.get(id), spec);
+    const underWay = started.then(
+      () => true,
+      () => false,
     );
+    startsUnderWay.set(id, underWay);
+    const settle = (outcome: Outcome): void => {
+      forget(id, underWay);
+      onOutcome(outcome);
+    };
     started.then(
-      ({ incarnation }) => onOutcome({ type: 'child.started', id: spec.id, ticket, incarnation }),
-      (thrown) => onOutcome({ type: 'child.startFailed', id: spec.id, ticket, error: toErrorData(thrown) }),
+      ({ incarnation }) => settle({ type: 'child.started', id, ticket, incarnation }),
+      (thrown) => settle({ type: 'child.startFailed', id, ticket, error: toErrorData(thrown) }),
     );
   }
 
@@ -84,11 +87,8 @@ export function createCarrier({ port, clock, log, onOutcome, onAnswer, onNews }:
     return port.start(spec);
   }
 
-  function keepUntilSettled(id: string, start: Promise<boolean>): void {
-    startsUnderWay.set(id, start);
-    void start.then(() => {
-      if (startsUnderWay.get(id) === start) startsUnderWay.delete(id);
-    });
+  function forget(id: string, start: Promise<boolean>): void {
+    if (startsUnderWay.get(id) === start) startsUnderWay.delete(id);
   }
 
   async function stopInTurn(spec: ChildSpec, ticket: number): Promise<void> {
@@ -103,7 +103,8 @@ export function createCarrier({ port, clock, log, onOutcome, onAnswer, onNews }:
       if (cameThrough) await stop(spec);
       return false;
     });
-    keepUntilSettled(spec.id, settled);
+    startsUnderWay.set(spec.id, settled);
+    void settled.then(() => forget(spec.id, settled));
     // A supervisor's start ends when the starts of its children do.
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const cancel = spec.role === 'supervisor' ? undefined : clock.after(spec.shutdownMs, resolve);
