@@ -118,7 +118,10 @@ export function containerSetup(clock: Clock, random: Random) {
       }),
       settleRefused: enqueueActions(({ context, enqueue }) => {
         for (const id of context.waiting)
-          enqueue.emit(effect.fail('UNAVAILABLE', context.reason ?? 'it did not come up', id));
+          enqueue.emit({
+            ...effect.fail('UNAVAILABLE', context.reason ?? 'it did not come up', id),
+            ...(context.engineMissing ? { retryAfterMs: lookAgainMs } : {}),
+          });
         enqueue.assign({ waiting: [] });
       }),
       refuseWhileRemoving: perform(() => ({
@@ -137,7 +140,7 @@ export function containerSetup(clock: Clock, random: Random) {
         startedAt: null,
         reason: null,
       })),
-      noteReason: assign((_, { reason }: { readonly reason: string | null }) => ({ reason })),
+      noteReason: assign((_, { reason }: { readonly reason: string | null }) => ({ reason, engineMissing: false })),
       noteUnavailable: assign((_, { reason, engine }: Omit<Unavailable, 'outcome'>) => ({
         reason,
         engineMissing: engine,

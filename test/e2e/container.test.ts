@@ -213,7 +213,7 @@ test('without Docker the actor says unavailable with the reason, and finds Docke
   await reaches(stage, 'unavailable');
   const status = await ask(stage, 'status');
   assert.match(status.reason ?? '', /Docker does not answer at unix:\/\//);
-  await assert.rejects(ask(stage, 'start'), { reason: 'UNAVAILABLE', message: /dockerHost/ });
+  await assert.rejects(ask(stage, 'start'), { reason: 'UNAVAILABLE', message: /dockerHost/, retryAfterMs: 10_000 });
 
   const engine = createServer((_, response) =>
     response.writeHead(404, { 'content-type': 'application/json' }).end('{}'),
