@@ -1,6 +1,6 @@
 /**
- * The one file that knows how XState steps. A stepper takes an actor's logic through its turns as a pure function and
- * says, as data, what each turn did; a newer XState slips in behind the same interface.
+ * The one file that knows how XState steps (`machine-shape` knows how its definitions look): a `Stepper` that runs its
+ * transitions in an actor scope of ours. A newer XState slips in behind the same interface.
  *
  * 1. A turn that threw, or after which the logic is in error, leaves the state as it was before.
  * 2. Nothing outside happens in a turn that waits for its commit: started and stopped children, events to them and
@@ -10,84 +10,16 @@
  *    same name: `current` tells.
  */
 
-import { createHash } from 'node:crypto';
-import {
-  type AnyActorLogic,
-  type AnyActorRef,
-  type AnyActorScope,
-  type AnyEventObject,
-  type AnyStateMachine,
-  createActor,
-  fromTransition,
-} from 'xstate';
+import { type AnyActorLogic, type AnyActorRef, type AnyActorScope, createActor, fromTransition } from 'xstate';
 import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
 import type { TimerSet } from '../host/messages.ts';
-import { limits } from '../limits.ts';
+import { asMachine, boundMicrosteps, shapeOf } from './machine-shape.ts';
+import type { Child, LogicEvent, Program, Stepper, StepperHooks, Turn } from './stepper.ts';
 
 type AnyActorSystem = AnyActorScope['system'];
-
-/** An event on its way to the logic. */
-export type LogicEvent = AnyEventObject;
-
-/** What the stepper tells the cell between turns. */
-export interface StepperHooks {
-  /** A child finished, failed or sent an event; to be stepped as a turn of its own. */
-  onEvent(event: LogicEvent, source: AnyActorRef | undefined): void;
-  /** A child asked for an effect. An answer without `to` is for the message in whose turn the child was started. */
-  onEffect(effect: Effect): void;
-  /** An answer that names no message, given when none was in hand. It is dropped. */
-  onUnaddressed(effect: Effect): void;
-  onLog(text: string): void;
-  /** Runs what starts children, or wakes them, in the name of this actor. */
-  within(task: () => void): void;
-}
-
-/** What one turn did. The arrays are only to be read. */
-export interface Turn {
-  readonly effects: readonly Effect[];
-  readonly timersSet: readonly TimerSet[];
-  readonly timersCancelled: readonly string[];
-  /** Whether `finish` has something to do for it. */
-  readonly unfinished: boolean;
-  /** The logic reached its final state. */
-  readonly done: boolean;
-  readonly failure: { readonly thrown: unknown } | undefined;
-}
-
-export interface Stepper {
-  /** The first turn. */
-  start(input: unknown, waits: boolean): Turn;
-  /** Takes up a stored state instead of `start`. @throws Error when it does not fit the logic. */
-  restore(text: string): void;
-  /** Starts the children of a restored state. */
-  resume(): void;
-  /** One turn. `waits`: its work on the thread is left to `finish`. `message`: the one in hand. */
-  step(event: LogicEvent, waits: boolean, message: string | undefined): Turn;
-  /** Does on the thread what a turn that waited wants done there. @throws what a custom action throws */
-  finish(turn: Turn): void;
-  /** Whether an event of this child still concerns the logic. */
-  current(event: LogicEvent, source: AnyActorRef | undefined): boolean;
-  /** The state as JSON text. */
-  persisted(): string;
-  /** The state value of a machine, `null` for a reducer. */
-  state(): Json;
-  /** The live context; only to be read. */
-  context(): unknown;
-  /** Stops all children. No event of theirs comes any more. */
-  stop(): void;
-}
-
-/** A definition made ready for stepping, once for each thread. */
-export interface Program {
-  /** Hash of the sorted state paths, event types and source names. */
-  readonly shape: string;
-  /** Whether the logic names the event `troupe.cancelled`. */
-  readonly handlesCancelled: boolean;
-  stepper(hooks: StepperHooks, clock: Clock, session: string): Stepper;
-}
 
 export function createProgram(definition: ActorDefinition): Program {
   const machine = asMachine(definition.logic);
@@ -192,7 +124,13 @@ class LogicStepper implements Stepper {
   }
 
   start(input: unknown, waits: boolean): Turn {
-    return this.#run(waits, undefined, () => this.#logic.getInitialSnapshot(this.#scope, input) as AnySnapshot);
+    const turn = this.#begin(waits, undefined);
+    try {
+      this.#end(turn, this.#logic.getInitialSnapshot(this.#scope, input) as AnySnapshot);
+    } catch (thrown) {
+      this.#fail(turn, thrown);
+    }
+    return turn;
   }
 
   step(event: LogicEvent, waits: boolean, message: string | undefined): Turn {
@@ -238,9 +176,9 @@ class LogicStepper implements Stepper {
     });
   }
 
-  current(event: LogicEvent, source: AnyActorRef | undefined): boolean {
+  current(event: LogicEvent, source: Child | undefined): boolean {
     if (source === undefined || !event.type.startsWith('xstate.')) return true;
-    return this.#snapshot.children?.[source.id] === source;
+    return this.#snapshot.children?.[(source as AnyActorRef).id] === source;
   }
 
   persisted(): string {
@@ -269,16 +207,6 @@ class LogicStepper implements Stepper {
 
   live(): AnySnapshot {
     return this.#snapshot;
-  }
-
-  #run(waits: boolean, message: string | undefined, transition: () => AnySnapshot): Turn {
-    const turn = this.#begin(waits, message);
-    try {
-      this.#end(turn, transition());
-    } catch (thrown) {
-      this.#fail(turn, thrown);
-    }
-    return turn;
   }
 
   #begin(waits: boolean, message: string | undefined): StepperTurn {
@@ -458,37 +386,6 @@ function addressed(effect: Effect, message: string | undefined): Effect | undefi
 
 function without(ids: string[], id: string): string[] {
   return ids.includes(id) ? ids.filter((known) => known !== id) : ids;
-}
-
-function asMachine(logic: AnyActorLogic): AnyStateMachine | undefined {
-  return 'root' in logic ? (logic as unknown as AnyStateMachine) : undefined;
-}
-
-/** XState's own bound is infinite: a loop of `always` would hold the thread until the watchdog kills it. */
-function boundMicrosteps(machine: AnyStateMachine): void {
-  const options = machine.options as { maxIterations?: number } | undefined;
-  if (options !== undefined && !Number.isFinite(options.maxIterations))
-    options.maxIterations = limits.machineMicrosteps;
-  for (const child of Object.values(machine.implementations.actors)) {
-    const nested = typeof child === 'object' && child !== null ? asMachine(child as AnyActorLogic) : undefined;
-    if (nested !== undefined && nested.options?.maxIterations === Number.POSITIVE_INFINITY) boundMicrosteps(nested);
-  }
-}
-
-function shapeOf(definition: ActorDefinition, machine: AnyStateMachine | undefined): string {
-  const names = Object.keys(definition.messages).map((type) => `message ${type}`);
-  if (machine !== undefined) {
-    collectStates(machine.root, names);
-    for (const type of machine.events) names.push(`event ${String(type)}`);
-    for (const [sort, sources] of Object.entries(machine.implementations))
-      for (const name of Object.keys(sources)) names.push(`${sort} ${name}`);
-  }
-  return createHash('sha256').update(names.sort().join('\n')).digest('hex').slice(0, 16);
-}
-
-function collectStates(node: AnyStateMachine['root'], names: string[]): void {
-  names.push(`state ${node.path.join('.')}`);
-  for (const child of Object.values(node.states)) collectStates(child, names);
 }
 
 function textOfLogged(value: unknown): string {

@@ -9,8 +9,7 @@
  * 4. A payload is checked once, here, and the logic sees what the schema returned.
  */
 
-import type { AnyActorRef } from 'xstate';
-import type { LogicEvent, Program, Stepper, Turn } from '../activation/machine.ts';
+import type { Child, LogicEvent, Program, Stepper, Turn } from '../activation/stepper.ts';
 import type { Address } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
@@ -48,7 +47,7 @@ type Input =
   | TurnInput
   /** From a neighbour on the same thread. */
   | { readonly turn: 'local'; readonly envelope: Envelope }
-  | { readonly turn: 'event'; readonly event: LogicEvent; readonly source: AnyActorRef | undefined }
+  | { readonly turn: 'event'; readonly event: LogicEvent; readonly source: Child | undefined }
   | { readonly turn: 'effect'; readonly effect: Effect }
   | { readonly turn: 'cancelled'; readonly message: string };
 

@@ -7,7 +7,8 @@
  * 3. What the cells say gathers and leaves in one post.
  */
 
-import { createProgram, type Program } from '../activation/machine.ts';
+import { createProgram } from '../activation/machine.ts';
+import type { Program } from '../activation/stepper.ts';
 import type { Clock } from '../clock.ts';
 import type { App } from '../define-app.ts';
 import type { Json } from '../envelope.ts';

@@ -35,7 +35,11 @@ interface Context {
 }
 
 const logic = setup({
-  types: { context: {} as Context, events: {} as EventsOf<typeof messages>, emitted: {} as Effect },
+  types: {
+    context: {} as Context,
+    events: {} as EventsOf<typeof messages> | { type: 'troupe.cancelled'; message: { id: string } },
+    emitted: {} as Effect,
+  },
   actors: {
     ask,
     rejects: fromPromise(async () => {
@@ -94,6 +98,14 @@ const logic = setup({
       },
     },
     asking: {
+      on: {
+        drop: 'idle',
+        'troupe.cancelled': {
+          guard: ({ context, event }) => event.message.id === context.asking?.id,
+          target: 'idle',
+          actions: assign({ notes: ({ context }) => [...context.notes, -2] }),
+        },
+      },
       invoke: {
         src: 'ask',
         input: ({ context }): AskInput => ({ address: context.asking?.to ?? '/', messageType: 'read', payload: {} }),
@@ -106,7 +118,6 @@ const logic = setup({
           actions: perform(({ context }) => effect.fail('UNAVAILABLE', 'the asked one failed', context.asking?.id)),
         },
       },
-      on: { drop: 'idle' },
     },
     rejecting: { invoke: { src: 'rejects' } },
     straying: { invoke: { src: 'strays' } },

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
-  type AnyActorRef,
+  type AnyEventObject,
   assign,
   cancel,
   createActor,
@@ -15,7 +15,8 @@ import {
   setup,
 } from 'xstate';
 import { z } from 'zod';
-import { createProgram, type LogicEvent, type Stepper, type Turn } from '../../runtime/activation/machine.ts';
+import { createProgram } from '../../runtime/activation/machine.ts';
+import type { LogicEvent, Stepper, Turn } from '../../runtime/activation/stepper.ts';
 import { defineActor } from '../../runtime/define-actor.ts';
 import { type Effect, effect, perform } from '../../runtime/effects.ts';
 import { createVirtualClock } from '../../runtime/testing/clock.ts';
@@ -42,12 +43,12 @@ interface Context {
 }
 
 const note = (word: string) =>
-  assign<Context, LogicEvent, undefined, LogicEvent, never>({
+  assign<Context, AnyEventObject, undefined, AnyEventObject, never>({
     trail: ({ context }) => [...context.trail.slice(-20), word],
   });
 
 const machine = setup({
-  types: { context: {} as Context, events: {} as LogicEvent },
+  types: { context: {} as Context, events: {} as AnyEventObject },
   actors: { child },
 }).createMachine({
   context: { count: 0, heard: 0, trail: [] },
@@ -117,7 +118,7 @@ class Stepped {
   readonly effects: Effect[] = [];
   readonly #waits: boolean;
   readonly #timers = new Map<string, { dueMs: number; serial: number; event: LogicEvent }>();
-  readonly #pending: { event: LogicEvent; source: AnyActorRef | undefined }[] = [];
+  readonly #pending: { event: LogicEvent; source: object | undefined }[] = [];
   #stepper: Stepper;
   #nowMs = 0;
   #serial = 0;

@@ -1,0 +1,72 @@
+/** Logic taken through its turns as a pure function: what the cell sees of it, whichever library does the stepping. */
+
+import type { Clock } from '../clock.ts';
+import type { Effect } from '../effects.ts';
+import type { Json } from '../envelope.ts';
+import type { TimerSet } from '../host/messages.ts';
+
+/** An event on its way to the logic. */
+export interface LogicEvent {
+  readonly type: string;
+  readonly [key: string]: unknown;
+}
+
+/** An actor that the logic invoked or spawned; only the stepper looks into it. */
+export type Child = object;
+
+/** What the stepper tells the cell between turns. */
+export interface StepperHooks {
+  /** A child finished, failed or sent an event; to be stepped as a turn of its own. */
+  onEvent(event: LogicEvent, source: Child | undefined): void;
+  /** A child asked for an effect. An answer without `to` is for the message in whose turn the child was started. */
+  onEffect(effect: Effect): void;
+  /** An answer that names no message, given when none was in hand. It is dropped. */
+  onUnaddressed(effect: Effect): void;
+  onLog(text: string): void;
+  /** Runs what starts children, or wakes them, in the name of this actor. */
+  within(task: () => void): void;
+}
+
+/** What one turn did. The arrays are only to be read. */
+export interface Turn {
+  readonly effects: readonly Effect[];
+  readonly timersSet: readonly TimerSet[];
+  readonly timersCancelled: readonly string[];
+  /** Whether `finish` has something to do for it. */
+  readonly unfinished: boolean;
+  /** The logic reached its final state. */
+  readonly done: boolean;
+  readonly failure: { readonly thrown: unknown } | undefined;
+}
+
+export interface Stepper {
+  /** The first turn. */
+  start(input: unknown, waits: boolean): Turn;
+  /** Takes up a stored state instead of `start`. @throws Error when it does not fit the logic. */
+  restore(text: string): void;
+  /** Starts the children of a restored state. */
+  resume(): void;
+  /** One turn. `waits`: its work on the thread is left to `finish`. `message`: the one in hand. */
+  step(event: LogicEvent, waits: boolean, message: string | undefined): Turn;
+  /** Does on the thread what a turn that waited wants done there. @throws what a custom action throws */
+  finish(turn: Turn): void;
+  /** Whether an event of this child still concerns the logic. */
+  current(event: LogicEvent, source: Child | undefined): boolean;
+  /** The state as JSON text. */
+  persisted(): string;
+  /** The state value of a machine, `null` for a reducer. */
+  state(): Json;
+  /** The live context; only to be read. */
+  context(): unknown;
+  /** Stops all children. No event of theirs comes any more. */
+  stop(): void;
+}
+
+/** A definition made ready for stepping, once for each thread. */
+export interface Program {
+  /** Hash of the sorted state paths, event types and source names. */
+  readonly shape: string;
+  /** Whether the logic names the event `troupe.cancelled`. */
+  readonly handlesCancelled: boolean;
+  stepper(hooks: StepperHooks, clock: Clock, session: string): Stepper;
+}
