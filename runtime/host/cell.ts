@@ -17,6 +17,7 @@ import type { Effect, TellEffect } from '../effects.ts';
 import { type Envelope, type Json, messageInfo } from '../envelope.ts';
 import { type ErrorData, textOf, toErrorData } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { OutgoingMessage } from '../messaging.ts';
 import { redact } from '../redact.ts';
 import { CellTimers } from './cell-timers.ts';
 import type { InHand } from './in-hand.ts';
@@ -36,6 +37,8 @@ export interface CellHost {
   ready(cell: Cell): void;
   /** Hands a tell to an ephemeral actor of this thread; false when there is none. */
   tellLocally(from: Cell, tell: TellEffect): boolean;
+  /** Sends a tell by the main thread. */
+  tellOutside(from: Cell, message: OutgoingMessage): void;
   /** Runs a task so that the messages it sends are known to be this actor's. */
   within(cell: Cell, task: () => void): void;
   /** The cell is over: forget it. */
@@ -334,19 +337,12 @@ export class Cell {
       this.#host.post({ from: 'output', activation: this.activation, effects: others, message });
   }
 
-  #send(tell: TellEffect): void {
-    this.#host.post({
-      from: 'send',
-      activation: this.activation,
-      request: undefined,
-      kind: 'tell',
-      message: {
-        to: tell.address,
-        type: tell.messageType,
-        payload: tell.payload as Json,
-        ...(tell.delivery === undefined ? {} : { delivery: tell.delivery }),
-      },
-      timeoutMs: undefined,
+  #send({ address, messageType, payload, delivery }: TellEffect): void {
+    this.#host.tellOutside(this, {
+      to: address,
+      type: messageType,
+      payload: payload as Json,
+      ...(delivery === undefined ? {} : { delivery }),
     });
   }
 

@@ -22,6 +22,8 @@ import { OpenSends } from './open-sends.ts';
 
 export interface HostCoreOptions {
   readonly app: App;
+  /** Life of the slot that this host is. */
+  readonly incarnation: number;
   readonly clock: Clock;
   readonly random: Random;
   /** Carries messages to the main thread. */
@@ -63,7 +65,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
   let droppedToldMs = Number.NEGATIVE_INFINITY;
 
   const log = logTo((message) => post(message));
-  const sends = new OpenSends((message) => post(message));
+  const sends = new OpenSends(options.incarnation, log, (message) => post(message));
 
   function post(message: FromHost): void {
     outgoing.push(message);
@@ -139,7 +141,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     tellLocally(from, tell) {
       if (tell.delivery === 'at-least-once') return false;
       const target = ephemeral.get(tell.address);
-      if (target === undefined || !target.running) return false;
+      if (target === undefined || !target.running || sends.isOutside(tell.address)) return false;
       if (target.waiting >= target.definition.mailbox.ephemeral) dropLocally(target);
       else
         target.deliverLocally({
@@ -153,6 +155,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
         });
       return true;
     },
+    tellOutside: (from, message) => sends.tell(from.activation, from.address, message),
     within: (cell, task) => sends.within(cell.activation, task),
     over(cell) {
       cells.delete(cell.activation);

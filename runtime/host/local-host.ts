@@ -39,6 +39,7 @@ export function startLocalHost(
       if (ended) return;
       core = createHostCore({
         app,
+        incarnation: data.incarnation,
         clock: options.clock ?? systemClock,
         random: options.random ?? systemRandom,
         post(messages) {

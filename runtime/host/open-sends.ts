@@ -1,14 +1,23 @@
 /**
- * The asks and tells that code on this thread has sent and not heard of, and the port through which it sends them.
- * The actor in whose name code runs is followed through its awaits.
+ * What has left this thread and is not settled: the asks and tells of code that runs beside actors, with the port
+ * through which it sends them (the actor in whose name code runs is followed through its awaits), and the tells of
+ * actors' turns.
+ *
+ * 1. While a tell to an address is on its way by the main thread, later ones go that way too, or they would overtake it
+ *    when their actor comes to live on this thread (G2).
+ * 2. Request numbers are not used again by a later life of the same slot, so a late answer meets no stranger.
  */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Json } from '../envelope.ts';
 import { type ErrorData, TroupeError } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { OutgoingMessage } from '../messaging.ts';
 import type { FromHost } from './messages.ts';
 import { type HostPort, installHostPort } from './port.ts';
+
+/** Leaves room for as many requests of one life as no thread will make. */
+const requestsPerLife = 2 ** 32;
 
 interface Open {
   readonly activation: number | undefined;
@@ -17,11 +26,16 @@ interface Open {
 
 export class OpenSends {
   readonly #post: (message: FromHost) => void;
+  readonly #log: Log;
   readonly #open = new Map<number, Open>();
-  #lastRequest = 0;
+  /** Addresses to which tells of turns are on their way, and how many. */
+  readonly #outside = new Map<string, number>();
+  #lastRequest: number;
 
-  constructor(post: (message: FromHost) => void) {
+  constructor(incarnation: number, log: Log, post: (message: FromHost) => void) {
+    this.#log = log;
     this.#post = post;
+    this.#lastRequest = incarnation * requestsPerLife;
     lastInstalled = this;
     installHostPort(threadPort);
   }
@@ -29,6 +43,30 @@ export class OpenSends {
   /** Runs a task in the name of an activation. */
   within(activation: number, task: () => void): void {
     origin.run({ sends: this, activation }, task);
+  }
+
+  /** Whether a tell to this address is on its way by the main thread. */
+  isOutside(address: string): boolean {
+    return this.#outside.size > 0 && this.#outside.has(address);
+  }
+
+  /** Sends the tell of a turn; nobody waits for it. */
+  tell(activation: number, from: string, message: OutgoingMessage): void {
+    const { to } = message;
+    this.#outside.set(to, (this.#outside.get(to) ?? 0) + 1);
+    this.#lastRequest += 1;
+    this.#open.set(this.#lastRequest, {
+      activation: undefined,
+      settle: (result) => {
+        const left = (this.#outside.get(to) ?? 1) - 1;
+        if (left > 0) this.#outside.set(to, left);
+        else this.#outside.delete(to);
+        if ('error' in result)
+          this.#log.warn({ from, to, type: message.type, reason: result.error.reason }, 'a tell was refused');
+      },
+    });
+    const request = this.#lastRequest;
+    this.#post({ from: 'send', activation, request, kind: 'tell', message, timeoutMs: undefined });
   }
 
   settled(request: number, result: { readonly value: Json } | { readonly error: ErrorData }): void {

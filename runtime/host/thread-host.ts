@@ -18,6 +18,7 @@ const post = (messages: readonly FromHost[]): void => port.postMessage(toWire(me
 const { data, inHand } = workerData as ThreadData;
 const core = createHostCore({
   app: await loadApp(data.app),
+  incarnation: data.incarnation,
   clock: systemClock,
   random: systemRandom,
   post,

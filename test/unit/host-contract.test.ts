@@ -182,6 +182,31 @@ for (const sort of hostSorts)
       assert.equal(second.kind, 'tell');
     });
 
+    test('lets no tell overtake an earlier one that went by the main thread', async () => {
+      const source = await actor('probe');
+      const target = lastActivation + 1;
+      const to = `/probe/${target}`;
+      host.feed(source, false, ['burst', { to, n: 1 }]);
+      const send = await host.next('send', (said) => said.activation === source);
+      // Its actor now comes to live on this thread, before the tell has reached it.
+      await actor('probe');
+      host.feed(source, false, ['burst', { to, n: 1 }]);
+      const second = await host.next('send', (said) => said.activation === source);
+      for (const { request } of [send, second])
+        host.post({ to: 'settled', request: request as number, result: { value: null } });
+      host.feed(source, false, ['burst', { to, n: 1 }], ['echo', {}]);
+      await host.next(
+        'output',
+        (said) =>
+          said.activation === source && said.effects.some((made) => 'value' in made && made.value === 'nothing'),
+      );
+      assert.ok(
+        host.said.every(
+          (said) => said.from !== 'send' || said.activation !== source || said === send || said === second,
+        ),
+      );
+    });
+
     test('carries asks out and their answers back', async () => {
       const activation = await actor('probe');
       const [id] = host.feed(activation, false, ['ask', { to: '/other' }]);
