@@ -56,7 +56,10 @@ export async function runNode({ config, version, finder, announce }: RunOptions)
       },
     });
   } catch (error) {
-    const { exitCode, text } = describeFailure(error, 'table');
+    const failure = describeFailure(error, 'table');
+    const { text } = failure;
+    // Unreachable is said of a node; this one did not come to be.
+    const exitCode = failure.exitCode === exitCodes.unreachable ? exitCodes.failed : failure.exitCode;
     process.stderr.write(`${text}\n`);
     await report({ failed: text, exitCode });
     return exitCode;
