@@ -120,7 +120,9 @@ async function port(name: 'grpcAddr' | 'httpAddr' | 'adminAddr', address: string
       }),
     );
     server.listen(number, host, () =>
-      server.close(() => resolve({ check, status: 'ok', found: `${address} is free` })),
+      server.close(() =>
+        resolve({ check, status: 'ok', found: number === 0 ? 'a free one will be taken' : `${address} is free` }),
+      ),
     );
   });
 }

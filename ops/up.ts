@@ -2,8 +2,8 @@
 
 import type { ApplicationSettings } from '../actors/settings.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { textOf } from '../runtime/errors.ts';
-import { describeFailure } from './cli/failure.ts';
+import { TroupeError, textOf } from '../runtime/errors.ts';
+import { CommandFailed, describeFailure } from './cli/failure.ts';
 import type { Config } from './config/resolve.ts';
 import { report } from './detach.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
@@ -56,10 +56,9 @@ export async function runNode({ config, version, finder, announce }: RunOptions)
       },
     });
   } catch (error) {
-    const failure = describeFailure(error, 'table');
-    const { text } = failure;
-    // Unreachable is said of a node; this one did not come to be.
-    const exitCode = failure.exitCode === exitCodes.unreachable ? exitCodes.failed : failure.exitCode;
+    // What the table of errors advises is meant for callers; and a node that did not come to be is not unreachable.
+    const shown = error instanceof TroupeError ? new CommandFailed(exitCodes.failed, error.message) : error;
+    const { exitCode, text } = describeFailure(shown, 'table');
     process.stderr.write(`${text}\n`);
     await report({ failed: text, exitCode });
     return exitCode;

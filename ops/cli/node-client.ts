@@ -80,7 +80,7 @@ export async function adminResponse(
   }
 }
 
-function problemError(status: number, text: string): Error {
+export function problemError(status: number, text: string): Error {
   try {
     const problem: unknown = JSON.parse(text);
     if (typeof (problem as { reason?: unknown } | null)?.reason === 'string') return fromProblem(problem);

@@ -58,7 +58,8 @@ interface Written {
 }
 
 /**
- * Resolves all settings. With `sections`, the application's tables are checked too and may be set by variables.
+ * Resolves all settings. With `sections`, for who starts a node, the application's tables are checked too and may be
+ * set by variables, and an address that others reach needs a token.
  *
  * @throws ConfigError
  */
@@ -86,7 +87,8 @@ export function resolveConfig(sources: ConfigSources, sections?: SectionsSchema)
     origins.set(keyOf(name), written.origin);
   }
   const application = sections === undefined ? {} : readSections(sections, sources, document, faults, origins);
-  if (faults.length === 0) faults.push(...exposureFaults(values as SettingValues));
+  // Only who starts a node opens its ports.
+  if (sections !== undefined && faults.length === 0) faults.push(...exposureFaults(values as SettingValues, origins));
   if (faults.length > 0) throw new ConfigError(faults);
   return { settings: values as SettingValues, application, origins };
 }
@@ -201,7 +203,7 @@ function place(target: Record<string, unknown>, path: readonly string[], value: 
 }
 
 /** Nobody opens a node to the network without a token by mistake. */
-function exposureFaults(values: SettingValues): ConfigFault[] {
+function exposureFaults(values: SettingValues, origins: ReadonlyMap<string, Origin>): ConfigFault[] {
   if (values.token !== undefined) return [];
   return (['grpcAddr', 'httpAddr', 'adminAddr'] as const).flatMap((name) => {
     const address = parseListenAddress(values[name]);
@@ -209,7 +211,7 @@ function exposureFaults(values: SettingValues): ConfigFault[] {
       ? []
       : [
           {
-            where: flagOf(name),
+            where: origins.get(keyOf(name))?.name ?? flagOf(name),
             message: `${formatListen(address.host, address.port)} can be reached from outside this machine: set ${envOf('token')}, or listen on 127.0.0.1`,
           },
         ];

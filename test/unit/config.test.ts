@@ -113,6 +113,11 @@ describe('configuration', () => {
   it('refuses an address that others reach unless a token is set', () => {
     assert.match(faultsOf({ flags: { httpAddr: '0.0.0.0:8000' } }), /can be reached from outside .* set TROUPE_TOKEN/);
     assert.equal(faultsOf({ flags: { httpAddr: '0.0.0.0:8000', token: 't'.repeat(20) } }), '');
+    assert.equal(
+      resolveConfig(sources({ env: { TROUPE_HTTP_ADDR: '0.0.0.0:8000' } })).settings.httpAddr,
+      '0.0.0.0:8000',
+      'a command that only talks to the node needs no token of its own',
+    );
     for (const addr of ['[::1]:0', 'localhost:1', '127.8.8.8:1'])
       assert.equal(faultsOf({ flags: { httpAddr: addr } }), '');
   });
