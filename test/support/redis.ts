@@ -87,7 +87,7 @@ export async function startRedis(t?: Pick<TestContext, 'after'>, options: TestRe
 
 /** Resolves when the server answers PING with PONG, which it does not while it loads its data. */
 async function answering(port: number, child: ChildProcess): Promise<void> {
-  while (child.exitCode === null) {
+  while (child.exitCode === null && child.signalCode === null) {
     const pong = await new Promise<boolean>((resolve) => {
       const socket = createConnection({ port, host: '127.0.0.1' }, () => socket.write('PING\r\n'));
       socket.once('data', (data) => {
@@ -100,7 +100,7 @@ async function answering(port: number, child: ChildProcess): Promise<void> {
     if (pong) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`redis-server ended with ${child.exitCode}`);
+  throw new Error(`redis-server ended with ${child.exitCode ?? child.signalCode}`);
 }
 
 async function freePort(): Promise<number> {

@@ -131,6 +131,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   async function start(): Promise<void> {
     const giveUp = clock.monotonic() + leftoversWithinMs;
     for (;;) {
+      const logged = (await stat(logFile).catch(() => undefined))?.size ?? 0;
       await launch();
       const answer = await guardOwn(ended);
       if (typeof answer === 'object') {
@@ -142,10 +143,11 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
         await answer.release();
       }
       if (!ended()) await stopPostmaster(child.pid as number, clock);
-      const tail = (await readFile(logFile, 'utf8').catch(() => '')).trimEnd().slice(-logTailCharacters);
-      if (answer !== 'mute' && /lock file "postmaster.pid" already exists/.test(tail)) throw inUse(asked);
+      const said = (await readFile(logFile)).subarray(logged).toString();
+      const tail = said.trimEnd().slice(-logTailCharacters);
+      if (answer !== 'mute' && /lock file "postmaster.pid" already exists/.test(said)) throw inUse(asked);
       // Sessions of a killed postmaster take a moment to notice.
-      const leftovers = /pre-existing shared memory block/.test(tail) && clock.monotonic() < giveUp;
+      const leftovers = /pre-existing shared memory block/.test(said) && clock.monotonic() < giveUp;
       if (!leftovers) {
         throw new TroupeError('UNAVAILABLE', `PostgreSQL in ${home} does not start. The end of ${logFile}:\n${tail}`);
       }
@@ -186,9 +188,12 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   /** After a crash of one session PostgreSQL ends them all and goes on; the lock has to be taken again. */
   async function keepGuard(): Promise<void> {
     guard = undefined;
-    const answer = await guardOwn(() => stopping || ended());
+    const guarded = child;
+    const gone = (): boolean => stopping || child !== guarded || ended();
+    const answer = await guardOwn(gone);
     if (typeof answer !== 'object') return;
-    if (stopping) await answer.release();
+    // A PostgreSQL that was started again meanwhile has taken, or waits for, a lock of its own.
+    if (gone()) await answer.release();
     else guard = answer;
   }
 
@@ -197,13 +202,15 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 
   function watch(): void {
-    child.once('exit', (code, signal) => {
-      if (!stopping) restarting = restart(code, signal);
-    });
+    const onExit = (): void => {
+      if (!stopping) restarting = restart();
+    };
+    if (ended()) onExit();
+    else child.once('exit', onExit);
   }
 
-  async function restart(code: number | null, signal: string | null): Promise<void> {
-    log.warn({ code, signal }, 'PostgreSQL ended on its own; starting it again');
+  async function restart(): Promise<void> {
+    log.warn({ code: child.exitCode, signal: child.signalCode }, 'PostgreSQL ended on its own; starting it again');
     for (let delayMs = restartFirstMs; !stopping; delayMs = Math.min(delayMs * 2, restartMaxMs)) {
       try {
         await findPostmaster(data);
@@ -228,8 +235,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     async stop() {
       stopping = true;
       await restarting;
-      await guard?.release();
       if (!ended()) await stopPostmaster(child.pid as number, clock);
+      await guard?.release();
     },
   };
 }

@@ -37,7 +37,7 @@ export function createRedisLink(url: string): RedisLink {
     retryStrategy: (attempt: number) => Math.min(reconnectFirstMs * 2 ** Math.min(attempt - 1, 10), reconnectMaxMs),
   };
   const client = new Redis(url, options);
-  let lastFault = 'it is not connected';
+  let lastFault = 'the connection was closed';
   let closed = false;
   client.on('error', (error) => {
     lastFault = textOf(error);
@@ -51,9 +51,10 @@ export function createRedisLink(url: string): RedisLink {
         await client.connect();
       } catch (error) {
         client.disconnect();
+        const why = /Connection is closed/.test(textOf(error)) ? lastFault : textOf(error);
         throw new TroupeError(
           'UNAVAILABLE',
-          `Redis at ${place} cannot be reached (${textOf(error)}). Start it, or correct the engine's URL.`,
+          `Redis at ${place} cannot be reached (${why}). Start it, or correct the engine's URL.`,
           { cause: error },
         );
       }

@@ -65,6 +65,8 @@ export function createRedisEngine(options: RedisEngineOptions): Engine {
         checkShardCount(options.namespace, Number(stored), options.shards);
         const queueOptions = { connection: mailLink.client, prefix: keys.queuePrefix('sys') };
         const root = createRedisBackend('mail', queueOptions);
+        // The link reconnects by itself; an error without a listener would end the process.
+        root.on('error', () => {});
         await root.waitUntilReady();
         mailboxes = createBullmqMailboxes({
           root,
