@@ -45,8 +45,9 @@ export const limits = {
   streamBufferedChunks: 1_024,
   /** Calls that one gRPC connection may have open. */
   connectionCalls: 2_048,
-  /** Frames of one channel that may be open, and frames and bytes of one of its answers. */
+  /** Open tells, and open asks, of one channel; frames of one of its requests; frames and bytes of one of its answers. */
   channelOpenFrames: 8_192,
+  channelRequestFrames: 1_024,
   channelAnswerFrames: 256,
   channelAnswerBytes: 256 * KIB,
   /** Items in one page of a list. */

@@ -7,7 +7,7 @@ import type { Json } from '../../runtime/envelope.ts';
 import { type TroupeError, toErrorData } from '../../runtime/errors.ts';
 import { ChunkBuffer } from '../chunk-buffer.ts';
 import type { Dispatch, Sender } from '../dispatch.ts';
-import { askRemainingMs, cancellationOf, unary } from './calls.ts';
+import { askRemainingMs, cancellable, unary } from './calls.ts';
 import { Channel } from './channel.ts';
 import { formOf, payloadIn, rawOf } from './forms.ts';
 import { toGrpcStatus } from './status.ts';
@@ -27,7 +27,8 @@ export function actorService({ dispatch, clock, channels }: ActorServiceOptions)
     tell: unary(async (call) => sender.tell(rawOf(call.request))),
     ask: unary(async (call) => {
       const raw = rawOf(call.request);
-      const reply = await sender.ask(raw, { signal: cancellationOf(call), remainingMs: askRemainingMs(call, clock) });
+      const remainingMs = askRemainingMs(call, clock);
+      const reply = await cancellable(call, (signal) => sender.ask(raw, { signal, remainingMs }));
       return { payload: payloadIn(formOf(call.request), reply) };
     }),
     stream: (call) => void stream(call, sender, clock),
@@ -59,11 +60,13 @@ async function stream(
   try {
     const raw = rawOf(call.request);
     const form = formOf(call.request);
-    const reply = await sender.ask(raw, {
-      signal: AbortSignal.any([cancellationOf(call), overflow.signal]),
-      remainingMs: askRemainingMs(call, clock),
-      onChunk: (chunk: Json) => buffer.push({ part: { $case: 'chunk', chunk: { form: payloadIn(form, chunk) } } }),
-    });
+    const reply = await cancellable(call, (cancelled) =>
+      sender.ask(raw, {
+        signal: AbortSignal.any([cancelled, overflow.signal]),
+        remainingMs: askRemainingMs(call, clock),
+        onChunk: (chunk: Json) => buffer.push({ part: { $case: 'chunk', chunk: { form: payloadIn(form, chunk) } } }),
+      }),
+    );
     await buffer.emptied();
     call.write({ part: { $case: 'reply', reply: { form: payloadIn(form, reply) } } });
     call.end();

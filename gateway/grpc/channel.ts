@@ -6,7 +6,8 @@
  * 1. Frames are handed to the sender in the order in which they came, with no await between them.
  * 2. A frame is answered once (`accepted`, `reply` or `error`), a stream's chunks before its reply.
  * 3. What is written waits for the transport's drain; while it does, no further requests are read.
- * 4. Open frames are bounded: beyond the bound tells wait (the channel stops reading), asks and streams are refused.
+ * 4. Open frames are bounded. Tells end soon, so beyond the bound the channel stops reading; asks and streams may take
+ *    hours, so beyond theirs they are refused, and the tells behind them go on.
  */
 
 import type { ServerDuplexStream } from '@grpc/grpc-js';
@@ -28,6 +29,7 @@ import { formOf, payloadIn, rawOf, readable } from './forms.ts';
 import { toGrpcStatus, toRpcStatus } from './status.ts';
 
 interface OpenFrame {
+  /** Absent for a tell. */
   readonly abort: AbortController | undefined;
   waitingChunks: number;
   /** Set when the reader was too slow for this stream. */
@@ -39,6 +41,7 @@ export class Channel {
   readonly #sender: Sender;
   readonly #clock: Clock;
   readonly #open = new Map<number, OpenFrame>();
+  #openTells = 0;
   #answers: ResponseFrame[] = [];
   #flushing = false;
   #blocked = false;
@@ -69,7 +72,10 @@ export class Channel {
   #receive(request: ChannelRequest): void {
     if (this.#over) return;
     try {
-      for (const frame of readable(request).frames) this.#take(frame);
+      const { frames } = readable(request);
+      if (frames.length > limits.channelRequestFrames)
+        throw invalid('frames', `at most ${limits.channelRequestFrames} in one message`);
+      for (const frame of frames) this.#take(frame);
     } catch (thrown) {
       this.#abandon();
       this.#call.emit('error', toGrpcStatus(toErrorData(thrown, 'INVALID_MESSAGE')));
@@ -89,6 +95,7 @@ export class Channel {
     switch (body.$case) {
       case 'tell': {
         this.#open.set(id, { abort: undefined, waitingChunks: 0 });
+        this.#openTells += 1;
         this.#sender.tell(rawOf(body.tell)).then(
           ({ messageId }) => this.#settle(id, { $case: 'accepted', accepted: { messageId } }),
           (thrown) => this.#fail(id, thrown),
@@ -104,8 +111,8 @@ export class Channel {
   }
 
   #ask(id: number, request: AskRequest | StreamRequest, streamed: boolean): void {
-    if (this.#open.size >= limits.channelOpenFrames) {
-      const text = `${limits.channelOpenFrames} frames of this channel are open, which is the most`;
+    if (this.#open.size - this.#openTells >= limits.channelOpenFrames) {
+      const text = `${limits.channelOpenFrames} asks of this channel are open, which is the most`;
       this.#push({ id, body: errorBody(new TroupeError('MAILBOX_FULL', text, { retryAfterMs: 100 })) });
       return;
     }
@@ -149,6 +156,7 @@ export class Channel {
 
   #settle(id: number, body: ResponseFrame['body']): void {
     if (this.#over) return;
+    if (this.#open.get(id)?.abort === undefined) this.#openTells -= 1;
     this.#open.delete(id);
     this.#push({ id, body });
   }
@@ -190,7 +198,7 @@ export class Channel {
 
   /** Reads on, or stops reading. */
   #regulate(): void {
-    const pause = this.#open.size >= limits.channelOpenFrames || this.#answers.length >= limits.channelOpenFrames;
+    const pause = this.#openTells >= limits.channelOpenFrames || this.#answers.length >= limits.channelOpenFrames;
     if (pause === this.#paused || this.#over) return;
     this.#paused = pause;
     if (pause) this.#call.pause();

@@ -48,6 +48,8 @@ export async function createHttpApp(options: HttpAppOptions, info: HttpAppInfo) 
   const routes: { readonly method: string; readonly pattern: RegExp }[] = [];
   const app = fastify({
     bodyLimit: limits.transportBytes,
+    // From the first byte of a request to its last; a client that dribbles is let go.
+    requestTimeout: 60_000,
     // A percent-encoded address: three characters for each byte.
     routerOptions: { maxParamLength: 3 * limits.addressBytes },
     return503OnClosing: false,

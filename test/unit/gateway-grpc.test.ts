@@ -175,6 +175,18 @@ describe('the gRPC edge', () => {
     await assert.rejects(channel.tell(good), failsWith('UNAVAILABLE'));
   });
 
+  test('a channel takes any number of tells at once, and refuses asks beyond its bound', async () => {
+    const channel = client.channel();
+    const release = Promise.withResolvers<void>();
+    messaging.answer = () => release.promise.then(() => null);
+    const asks = Array.from({ length: limits.channelOpenFrames + 1 }, () => channel.ask(good));
+    await assert.rejects(asks.at(-1) as Promise<Json>, failsWith('MAILBOX_FULL', { retryAfterMs: 100 }));
+    release.resolve();
+    await Promise.all(asks.slice(0, -1));
+    await Promise.all(Array.from({ length: 2 * limits.channelOpenFrames }, () => channel.tell(good)));
+    await channel.close();
+  });
+
   test('a client that knows only reflection can ask', async () => {
     const reflected = await reflectedClient(edge.address, 'troupe.v1.ActorService');
     const answer = await reflected.call('Ask', {

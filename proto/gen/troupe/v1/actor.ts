@@ -153,6 +153,7 @@ export interface Payload {
 
 /** Frames travel in groups, so that a busy client pays for a message of the transport only once for many frames. */
 export interface ChannelRequest {
+  /** At most 1,024; more, or an id that is in use, ends the channel with INVALID_MESSAGE. */
   frames: RequestFrame[];
 }
 
