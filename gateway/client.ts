@@ -44,6 +44,9 @@ export function connect(address: string, options: ClientOptions = {}): Client {
     'grpc.max_receive_message_length': limits.transportBytes,
     'grpc.enable_channelz': 0,
     'grpc.enable_retries': 0,
+    // A node that starts again is found again soon; the default backs off up to two minutes.
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 2_000,
     ...(options.ownConnection === true ? { 'grpc.use_local_subchannel_pool': 1 } : {}),
   };
   const actors = new ActorServiceClient(address, credentials.createInsecure(), channelOptions);

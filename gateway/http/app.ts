@@ -3,6 +3,7 @@
  * a problem, the OpenAPI document, the end.
  */
 
+import type { Duplex } from 'node:stream';
 import swagger from '@fastify/swagger';
 import fastify, { type FastifyError, type FastifyReply, type FastifyRequest } from 'fastify';
 import { createJsonSchemaTransformObject, jsonSchemaTransform, type ZodTypeProvider } from 'fastify-type-provider-zod';
@@ -54,7 +55,9 @@ export async function createHttpApp(options: HttpAppOptions, info: HttpAppInfo) 
     routerOptions: { maxParamLength: 3 * limits.addressBytes },
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    exposeHeadRoutes: false,
+    // Faults that are found before there is a route, or even a request.
+    frameworkErrors: (error, request, reply) => sendProblem(request, reply, ...errorOf(error)),
+    clientErrorHandler: (_error, socket) => endWithProblem(socket),
   }).withTypeProvider<ZodTypeProvider>();
 
   app.decorateRequest('bodyBytes', 0);
@@ -127,6 +130,20 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, error:
   if (error.retryAfterMs !== undefined) reply.header('retry-after', String(Math.ceil(error.retryAfterMs / 1_000)));
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
   reply.code(problem.status).type(problemContentType).send(JSON.stringify(problem));
+}
+
+/** Answers what is not even HTTP. */
+function endWithProblem(socket: Duplex): void {
+  if (!socket.writable) return;
+  const error: ErrorData = { reason: 'INVALID_MESSAGE', message: 'this is no valid HTTP', outcome: 'not_started' };
+  const body = JSON.stringify(toProblem(error));
+  const head = [
+    'HTTP/1.1 400 Bad Request',
+    `content-type: ${problemContentType}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 function pathOf(request: FastifyRequest): string {
