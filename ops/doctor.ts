@@ -143,7 +143,12 @@ async function engine(settings: SettingValues, clock: Clock): Promise<Finding[]>
     return url.startsWith('redis') ? await redis(settings, clock) : await postgres(settings, clock);
   } catch (error) {
     return [
-      { check: 'engine', status: 'fails', found: textOf(error), mend: 'see above, or choose another with --engine' },
+      {
+        check: 'engine',
+        status: 'fails',
+        found: textOf(error),
+        mend: 'mend what it says, correct its URL, or choose another with --engine',
+      },
     ];
   }
 }

@@ -38,7 +38,7 @@ export function downCommand(): Command {
       }
       return true;
     };
-    process.kill(node.pid, 'SIGTERM');
+    signal(node.pid, 'SIGTERM');
     if (await ended(timeoutMs)) return say(`process ${node.pid} has ended`);
     if (options.force !== true)
       throw new CommandFailed(
@@ -46,8 +46,22 @@ export function downCommand(): Command {
         `process ${node.pid} has not ended within ${options.timeout}`,
         'wait longer, or kill it with: troupe down --force',
       );
-    process.kill(node.pid, 'SIGKILL');
+    signal(node.pid, 'SIGKILL');
     await ended(timeoutMs);
     say(`process ${node.pid} was killed; the next start takes over what it had in hand`);
   });
+}
+
+/** Signals a process; one that has just ended is no error. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return;
+    throw new CommandFailed(
+      exitCodes.refused,
+      `process ${pid} belongs to someone else`,
+      'stop it as the user who started it',
+    );
+  }
 }

@@ -22,6 +22,7 @@ import {
   type SettingValues,
   settingNames,
   settingOf,
+  testVariablePrefix,
 } from './settings.ts';
 import { parseListenAddress } from './values.ts';
 
@@ -135,7 +136,8 @@ function variableFaults(env: ConfigSources['env'], sections: SectionsSchema | un
   const known: string[] = [...settingNames.map(envOf), ...otherVariables];
   const ofSections = sections === undefined ? [] : [...variablesOf(sections).keys()];
   return Object.keys(env)
-    .filter((name) => name.startsWith('TROUPE_') && !known.includes(name) && !ofSections.includes(name))
+    .filter((name) => name.startsWith('TROUPE_') && !name.startsWith(testVariablePrefix))
+    .filter((name) => !known.includes(name) && !ofSections.includes(name))
     .filter((name) => sections !== undefined || !looksLikeSection(name))
     .map((name) => ({ where: name, message: `no such setting${suggestion(name, [...known, ...ofSections])}` }));
 }

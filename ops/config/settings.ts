@@ -156,6 +156,9 @@ export function settingOf(name: SettingName): Setting {
 /** Variables that begin with TROUPE_ and are no settings: where the file is, and what the wrapper and the node tell their children. */
 export const otherVariables = ['TROUPE_CONFIG', 'TROUPE_APPLICATION_SETTINGS'] as const;
 
+/** Variables of the test runs, which the processes that tests start inherit. */
+export const testVariablePrefix = 'TROUPE_TEST_';
+
 const snake = (name: string): string =>
   name.replace(/Ms$/, '').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
