@@ -79,6 +79,9 @@ async function opened(engine: Engine): Promise<OpenedEngine> {
   return { engine, info: await engine.open(), stop: () => engine.close() };
 }
 
+/** Empty for what is no URL with a host; `memory:` needs none. */
 function protocolOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).protocol : '';
+  if (!URL.canParse(url)) return '';
+  const { protocol } = new URL(url);
+  return protocol === 'memory:' || url.toLowerCase().startsWith(`${protocol}//`) ? protocol : '';
 }

@@ -9,7 +9,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { open, readFile, realpath, rename, stat } from 'node:fs/promises';
+import { open, readFile, realpath, rename, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock, wait } from '../../clock.ts';
 import { TroupeError } from '../../errors.ts';
@@ -237,6 +237,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       await restarting;
       if (!ended()) await stopPostmaster(child.pid as number, clock);
       await guard?.release();
+      await rmdir(socketFolder).catch(() => {});
     },
   };
 }
