@@ -14,6 +14,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   tell: async () => (await import('./message.ts')).tellCommand(),
   ask: async () => (await import('./message.ts')).askCommand(),
   stream: async () => (await import('./message.ts')).streamCommand(),
+  faults: async () => (await import('../faults/command.ts')).faultsCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
   test: async () => (await import('./test.ts')).testCommand(),

@@ -1,0 +1,178 @@
+/**
+ * The system under a fault run: a node of the run's own, started by the command that users run and in processes that
+ * the run owns; or a node that runs already.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Clock, wait } from '../../runtime/clock.ts';
+import { formatDuration } from '../config/values.ts';
+import { findNode, type NodeFile } from '../node-file.ts';
+import { identityOf } from '../process-identity.ts';
+import { AdminClient } from './admin-client.ts';
+import { dataFolderOf, endRun, makeRunFolder, nodeLogOf, noteNode } from './run-folder.ts';
+
+export interface System {
+  /** The node as it runs; of one that was killed, as it ran. */
+  readonly node: NodeFile;
+  readonly admin: AdminClient;
+  /** Whether a node stands behind `node` now. */
+  readonly up: boolean;
+  /** Resolves when one does. */
+  whenUp(signal: AbortSignal): Promise<void>;
+  /** SIGKILL of the node, then its start on the same data and ports; resolves when it is ready again. */
+  killAndStart(signal: AbortSignal): Promise<void>;
+  /** Ends what the run started, and removes its data. */
+  end(): Promise<void>;
+  /** What the node wrote to its log; of a node that is not ours, nothing. */
+  log(): string;
+}
+
+/** The node does not start. */
+export class StartFailed extends Error {
+  override readonly name = 'StartFailed';
+}
+
+export interface OwnSystemOptions {
+  readonly app: string;
+  readonly engine: string;
+  readonly threads: number;
+  readonly namespace: string;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+const startWithinMs = 90_000;
+const pollMs = 25;
+const upPollMs = 50;
+const drainGraceMs = 3_000;
+const logTailCharacters = 2_000;
+
+const besideThis = (path: string): string =>
+  fileURLToPath(new URL(`${path}${extname(import.meta.url)}`, import.meta.url));
+
+/** Starts a node with data of its own. @throws StartFailed */
+export async function startOwnSystem(options: OwnSystemOptions): Promise<System> {
+  const { clock } = options;
+  const folder = makeRunFolder();
+  // Both are in sessions of their own: Ctrl-C in the terminal is for the run alone, which then ends them in order.
+  const watchdog = spawn(process.execPath, [besideThis('./watchdog'), folder], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  watchdog.unref();
+  const end = async (): Promise<void> => {
+    await endRun(folder, clock);
+    watchdog.stdin.end();
+  };
+  let child: ChildProcess;
+  let node: NodeFile | undefined;
+
+  const start = async (signal: AbortSignal): Promise<NodeFile> => {
+    child = spawnNode(options, folder, node);
+    const pid = child.pid;
+    const identity = pid === undefined ? undefined : identityOf(pid);
+    if (identity !== undefined) noteNode(folder, identity);
+    const until = clock.monotonic() + startWithinMs;
+    while (clock.monotonic() < until) {
+      const found = findNode(dataFolderOf(folder));
+      if (found !== undefined && found.pid === pid && (await new AdminClient(found).isReady())) return found;
+      if (pid === undefined || child.exitCode !== null || child.signalCode !== null)
+        throw new StartFailed(`the node ended with ${child.exitCode ?? child.signalCode}:\n${tailOf(folder)}`);
+      await wait(clock, pollMs, signal);
+    }
+    throw new StartFailed(`the node was not ready within ${formatDuration(startWithinMs)}:\n${tailOf(folder)}`);
+  };
+
+  try {
+    node = await start(options.signal);
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  let up = true;
+  let admin = new AdminClient(node);
+  const ready: NodeFile = node;
+  return {
+    get node() {
+      return node ?? ready;
+    },
+    get admin() {
+      return admin;
+    },
+    get up() {
+      return up;
+    },
+    async whenUp(signal) {
+      while (!up) await wait(clock, upPollMs, signal);
+    },
+    async killAndStart(signal) {
+      const exited = once(child, 'exit');
+      up = false;
+      child.kill('SIGKILL');
+      await exited;
+      node = await start(signal);
+      admin = new AdminClient(node);
+      up = true;
+    },
+    end,
+    log: () => readLog(folder),
+  };
+}
+
+function spawnNode(options: OwnSystemOptions, folder: string, former: NodeFile | undefined): ChildProcess {
+  const { app, engine, threads, namespace } = options;
+  const flags = {
+    app,
+    engine,
+    threads: String(threads),
+    namespace,
+    'data-dir': dataFolderOf(folder),
+    'grpc-addr': former?.grpc ?? '127.0.0.1:0',
+    'http-addr': former?.http ?? '127.0.0.1:0',
+    'admin-addr': former?.admin ?? '127.0.0.1:0',
+    'drain-grace': formatDuration(drainGraceMs),
+  };
+  const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+  const log = openSync(nodeLogOf(folder), 'a', 0o600);
+  try {
+    return spawn(process.execPath, [besideThis('../cli/main'), 'up', '--allow-faults', ...words], {
+      cwd: folder,
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('TROUPE_'))),
+    });
+  } finally {
+    closeSync(log);
+  }
+}
+
+function readLog(folder: string): string {
+  try {
+    return readFileSync(nodeLogOf(folder), 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+const tailOf = (folder: string): string => readLog(folder).slice(-logTailCharacters).trim() || 'it said nothing';
+
+/** The node that runs on a data folder; `undefined` when none does. */
+export function attachedSystem(dataFolder: string): System | undefined {
+  const node = findNode(dataFolder);
+  if (node === undefined) return undefined;
+  return {
+    node,
+    admin: new AdminClient(node),
+    get up() {
+      return findNode(dataFolder) !== undefined;
+    },
+    whenUp: async () => undefined,
+    killAndStart: () => Promise.reject(new Error('this run did not start the node')),
+    end: async () => undefined,
+    log: () => '',
+  };
+}
