@@ -4,14 +4,16 @@
  */
 
 import { Directory } from './activation/directory.ts';
+import { ActorSends } from './actor-sends.ts';
 import type { Address } from './address.ts';
 import { Asks } from './asks.ts';
+import { Awakening } from './awakening.ts';
 import { type Clock, systemClock, wait } from './clock.ts';
 import type { App } from './define-app.ts';
-import type { Effect, TellEffect } from './effects.ts';
+import type { TellEffect } from './effects.ts';
 import type { Engine } from './engines/engine.ts';
 import type { Envelope, Json } from './envelope.ts';
-import { type ErrorData, TroupeError, textOf, toErrorData } from './errors.ts';
+import { type ErrorData, TroupeError, textOf } from './errors.ts';
 import { createHosts, type Hosts, type HostsOptions } from './host/hosts.ts';
 import type { FromHost } from './host/messages.ts';
 import { RuntimeInspection } from './inspection.ts';
@@ -104,8 +106,8 @@ class NodeRuntime implements Runtime {
   readonly #shards = new Map<string, Shard>();
   readonly #counters = new Map<string, number>();
   readonly #durableWaiting = new Map<Address, number>();
-  readonly #awakening = new Set<Address>();
-  readonly #sends = new Map<string, AbortController>();
+  readonly #awakening: Awakening;
+  readonly #sends: ActorSends;
   #channels: ChannelWriter;
   #supervision: SupervisionPort | undefined;
   #stopRenewal: () => void = () => undefined;
@@ -141,7 +143,7 @@ class NodeRuntime implements Runtime {
           log: this.#log,
           node: () => this.nodeEpoch,
           succeeds: options.succeeds,
-          onWork: (address) => this.#work(address),
+          onWork: (address) => this.#awakening.work(address),
           onLost: (shard) => this.activations.shardLost(this.#shard(shard)),
           onWritten: (shard) => this.#shards.get(shard)?.wake(),
           onTaken: (address) => this.#taken(address),
@@ -164,7 +166,7 @@ class NodeRuntime implements Runtime {
         clock: this.#clock,
         asks: this.#asks,
         envelopeOf: (effect, from) => this.#committedEnvelope(effect, from),
-        perform: (effect, from) => this.#perform(effect, from),
+        perform: (effect, from) => this.#sends.perform(effect, from),
         count,
       },
     });
@@ -178,6 +180,22 @@ class NodeRuntime implements Runtime {
       engineNow: (address) => this.#shardOf(address).now(),
       sendDurable: (envelope) => this.#sendDurable(envelope),
       hasDurableRoom: (address, definition) => (this.#durableWaiting.get(address) ?? 0) < definition.mailbox.durable,
+    });
+    this.#awakening = new Awakening({
+      clock: this.#clock,
+      log: this.#log,
+      directory: this.activations,
+      shardOf: (address) => this.#shardOf(address),
+      supervision: () => this.#port(),
+    });
+    this.#sends = new ActorSends({
+      router: this.#router,
+      directory: this.activations,
+      supervision: () => this.#port(),
+      definitionOf: (kind) => options.app.definitions.find((definition) => definition.kind === kind),
+      post: (slot, message) => this.hosts.post(slot, message),
+      log: this.#log,
+      count,
     });
     this.inspection = new RuntimeInspection({
       clock: this.#clock,
@@ -218,6 +236,7 @@ class NodeRuntime implements Runtime {
     if (this.#draining) return;
     this.#draining = true;
     this.#router.drain();
+    this.#awakening.end();
     const shards = [...this.#shards.values()];
     for (const shard of shards) shard.stopIntake();
     const until = this.#clock.monotonic() + withinMs;
@@ -284,70 +303,14 @@ class NodeRuntime implements Runtime {
     else this.#durableWaiting.delete(address);
   }
 
-  /** Mail or a due timer waits for an actor: see that it runs. */
-  #work(address: Address): void {
-    const activation = this.activations.get(address);
-    if (activation?.status === 'running') activation.pump();
-    if (activation !== undefined || this.#awakening.has(address)) return;
-    this.#awakening.add(address);
-    void this.#awaken(address).finally(() => this.#awakening.delete(address));
-  }
-
-  async #awaken(address: Address): Promise<void> {
-    const shard = this.#shardOf(address);
-    while (!this.#draining && shard.held) {
-      try {
-        const state = await this.#port().ensure(address);
-        if (state !== 'absent') {
-          this.activations.get(address)?.pump();
-          return;
-        }
-        shard.letter(
-          shard.queueOf(address).remove((mail) => mail.channel !== undefined),
-          'NOT_FOUND',
-        );
-        shard.releaseQueue(address);
-        return;
-      } catch (error) {
-        this.#log.debug({ address, error: textOf(error) }, 'an actor with mail could not be started; trying again');
-        await wait(this.#clock, 1_000);
-      }
-    }
-  }
-
   #receive(slot: number, messages: readonly FromHost[]): void {
-    this.activations.receive(messages);
+    // Sends first: one that comes with its actor's end still has a sender.
     for (const message of messages) {
-      if (message.from === 'send') this.#send(slot, message);
-      else if (message.from === 'cancelSend') this.#sends.get(`${slot}:${message.request}`)?.abort();
+      if (message.from === 'send') this.#sends.receive(slot, message);
+      else if (message.from === 'cancelSend') this.#sends.cancel(slot, message.request);
       else if (message.from === 'inspected') this.inspection.receive(message);
     }
-  }
-
-  /** An actor, or what it invoked, sends a message. */
-  #send(slot: number, { activation, request, kind, message, timeoutMs }: Extract<FromHost, { from: 'send' }>): void {
-    const from = activation === undefined ? undefined : this.activations.byNumber(activation)?.address;
-    const abort = new AbortController();
-    const key = `${slot}:${request}`;
-    if (request !== undefined) this.#sends.set(key, abort);
-    const sent: Promise<Json> =
-      kind === 'tell'
-        ? this.#router.tell(message, from).then(() => null)
-        : this.#router.ask(message, { signal: abort.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, from);
-    const settle = (result: { value: Json } | { error: ErrorData }): void => {
-      if (request === undefined) return;
-      this.#sends.delete(key);
-      this.hosts.post(slot, { to: 'settled', request, result });
-    };
-    sent.then(
-      (value) => settle({ value }),
-      (error: unknown) => {
-        if (request === undefined) {
-          this.#counters.set('delivery_failed_total', (this.#counters.get('delivery_failed_total') ?? 0) + 1);
-          this.#log.warn({ from, to: message.to, type: message.type, error: textOf(error) }, 'a tell was refused');
-        } else settle({ error: toErrorData(error, 'UNAVAILABLE') });
-      },
-    );
+    this.activations.receive(messages);
   }
 
   #committedEnvelope(effect: TellEffect, from: Address): { envelope: Envelope; shard: string } {
@@ -363,38 +326,6 @@ class NodeRuntime implements Runtime {
     return { envelope, shard: shardOf(envelope.to, this.#shardCount) };
   }
 
-  /** Effects that reach beyond the actor, after their commit where there is one. */
-  #perform(effect: Effect, from: Address): void {
-    const failed = (error: unknown): void =>
-      this.#log.warn({ from, effect: effect.type, error: textOf(error) }, 'an effect could not be carried out');
-    switch (effect.type) {
-      case 'troupe.tell':
-        this.#router
-          .tell(
-            {
-              to: effect.address,
-              type: effect.messageType,
-              payload: effect.payload as Json,
-              delivery: effect.delivery ?? 'at-most-once',
-            },
-            from,
-          )
-          .catch(failed);
-        return;
-      case 'troupe.spawn': {
-        const definition = this.#options.app.definitions.find((known) => known.kind === effect.kind);
-        if (definition === undefined) {
-          failed(`the app has no actor of kind "${effect.kind}"`);
-          return;
-        }
-        this.#port().spawn(from, { name: effect.name, definition, input: effect.input }).catch(failed);
-        return;
-      }
-      case 'troupe.stop':
-        this.#port().stopChild(from, effect.name).catch(failed);
-    }
-  }
-
   #fault(address: string, fault: 'crash' | 'hang'): void {
     const activation = this.activations.get(address as Address);
     if (activation === undefined) throw new TroupeError('NOT_FOUND', `no actor is awake at ${address}`);
@@ -402,14 +333,13 @@ class NodeRuntime implements Runtime {
   }
 
   #hostLost(exit: HostExit): void {
-    for (const [key, abort] of this.#sends) if (key.startsWith(`${exit.slot}:`)) abort.abort();
+    this.#sends.hostLost(exit.slot);
     const error: ErrorData = {
       reason: 'ACTOR_FAILED',
       message: `the host thread ${exit.slot} ${exit.cause === 'hung' ? 'hung and was ended' : `was lost (${exit.cause})`}`,
       outcome: 'unknown',
     };
-    const inHand = exit.cause === 'killed' ? undefined : exit.inHand;
-    this.activations.hostLost(exit.slot, error, inHand, `${exit.slot}@${exit.incarnation}`);
+    this.activations.hostLost(exit, error);
   }
 
   async #renewNode(): Promise<void> {

@@ -13,45 +13,18 @@
  */
 
 import type { Address } from '../address.ts';
-import type { Asks } from '../asks.ts';
-import type { Cancel, Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect, TellEffect } from '../effects.ts';
 import type { StoreOperation } from '../engines/engine.ts';
-import type { Delivery, Envelope, Json } from '../envelope.ts';
+import type { Delivery, Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
-import type { StepRecord, Timer, ToHost, TurnFailure, TurnInput } from '../host/messages.ts';
+import type { StepRecord, Timer, TurnFailure, TurnInput } from '../host/messages.ts';
 import { defaults, limits } from '../limits.ts';
-import type { ActorQueue } from '../mailbox/actor-queue.ts';
 import { type ActorRecord, encodeActorRecord } from '../mailbox/actor-record.ts';
 import { type DeadLetter, type DeadLetterReason, deadLetterOperations } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
-import type { Shard } from '../mailbox/shard.ts';
-import type { ActivationExit } from '../supervision.ts';
-
-/** What an activation needs of the runtime around it. */
-export interface ActivationSurroundings {
-  readonly clock: Clock;
-  readonly asks: Asks;
-  readonly post: (message: ToHost) => void;
-  /** Turns a tell into an envelope from this actor and the shard it goes to. @throws TroupeError */
-  readonly envelopeOf: (effect: TellEffect, from: Address, delivery: Delivery) => { envelope: Envelope; shard: string };
-  /** Carries out an effect that needs no commit, or whose commit is done. */
-  readonly perform: (effect: Effect, from: Address) => void;
-  readonly onExit: (exit: Omit<ActivationExit, 'address' | 'incarnation'>) => void;
-  readonly count: (name: string, by?: number) => void;
-}
-
-export interface ActivationOptions extends ActivationSurroundings {
-  readonly number: number;
-  readonly address: Address;
-  readonly definition: ActorDefinition;
-  readonly incarnation: number;
-  readonly slot: number;
-  readonly shard: Shard;
-  readonly queue: ActorQueue;
-  readonly stored: ActorRecord | undefined;
-}
+import { DurableTimers } from './durable-timers.ts';
+import type { ActivationOptions, ReportedExit } from './surroundings.ts';
 
 type Fed = { readonly mail: Mail } | { readonly timer: Timer };
 
@@ -68,8 +41,7 @@ export class Activation {
   reason: string | undefined;
   readonly #options: ActivationOptions;
   readonly #fed: Fed[] = [];
-  readonly #timers = new Map<string, Timer>();
-  readonly #armed = new Map<string, Cancel>();
+  readonly #timers: DurableTimers;
   #ephemeralInHand = 0;
   #shape = '';
   #lastSnapshot: string | undefined;
@@ -83,8 +55,12 @@ export class Activation {
     this.incarnation = options.incarnation;
     this.slot = options.slot;
     this.#lastSnapshot = options.stored?.snapshot;
-    // Generations count the turns of one life: what was set before this one is older than all of them.
-    for (const timer of options.stored?.timers ?? []) this.#timers.set(timer.id, { ...timer, gen: 0 });
+    this.#timers = new DurableTimers(
+      options.clock,
+      () => options.shard.now(),
+      (timer) => this.#fire(timer),
+      options.stored?.timers ?? [],
+    );
   }
 
   get persistent(): boolean {
@@ -99,7 +75,7 @@ export class Activation {
   started(shape: string): void {
     this.#shape = shape;
     this.status = 'running';
-    for (const timer of this.#timers.values()) this.#arm(timer);
+    for (const timer of this.#timers.list()) this.#timers.arm(timer);
     this.pump();
   }
 
@@ -210,24 +186,24 @@ export class Activation {
   }
 
   /** The thread died; `suspect`: the fed turn, counted from the oldest, that was being stepped at that moment. */
-  threadLost(error: ErrorData, suspect: number | undefined, threadDeath: string): void {
+  threadLost(exit: ReportedExit & { readonly error: ErrorData }, suspect: number | undefined): void {
     if (this.status === 'ended') return;
     const inHand = suspect === undefined ? undefined : this.#fed[suspect];
     if (inHand !== undefined && 'mail' in inHand) {
       this.#fed.splice(suspect as number, 1);
-      this.#charge(inHand.mail, error);
+      this.#charge(inHand.mail, exit.error);
     }
-    this.end({ cause: 'thread-lost', charged: true, error, threadDeath });
+    this.end(exit);
   }
 
   /**
    * Ends this life: what was fed goes back to the queue, unanswered ephemeral asks end. With an exit the supervisor
    * hears of it; an ordered stop passes none.
    */
-  end(exit: Omit<ActivationExit, 'address' | 'incarnation'> | undefined): void {
+  end(exit: ReportedExit | undefined): void {
     if (this.status === 'ended') return;
     this.status = 'ended';
-    for (const cancel of this.#armed.values()) cancel();
+    this.#timers.disarm();
     const fed = this.#fed.splice(0).flatMap((item) => ('mail' in item ? [item.mail] : []));
     const answered = (mail: Mail): boolean => mail.channel === undefined && mail.envelope.replyTo !== undefined;
     this.#options.queue.putBack(fed.filter((mail) => !answered(mail)));
@@ -252,13 +228,12 @@ export class Activation {
         operations.push(...this.#letterOperations(mail, reasonOf(rejected), rejected.message));
       outputs.push(() => this.#refuseAsk(mail.envelope.id, rejected));
     }
-    for (const id of step.timersCancelled) this.#dropTimer(id);
+    for (const id of step.timersCancelled) this.#timers.drop(id);
     for (const set of step.timersSet) {
       const dueMs = this.#options.shard.now() + set.delayMs;
       const timer: Timer = { id: set.id, gen: step.number, dueMs, event: set.event };
-      this.#dropTimer(set.id);
-      this.#timers.set(set.id, timer);
-      outputs.push(() => this.#arm(timer));
+      this.#timers.set(timer);
+      outputs.push(() => this.#timers.arm(timer));
     }
     for (const effect of step.effects) {
       const delivery = effect.type === 'troupe.tell' ? this.#deliveryOf(effect) : 'at-most-once';
@@ -358,15 +333,15 @@ export class Activation {
       version: this.definition.version,
       shape: this.#shape,
       incarnation: this.incarnation,
-      timers: [...this.#timers.values()],
+      timers: this.#timers.list(),
       snapshot,
     };
-    const due = Math.min(...record.timers.map((timer) => timer.dueMs));
+    const due = this.#timers.firstDueMs();
     return [
       { op: 'put', table: 'actor', key: this.address, value: encodeActorRecord(record) },
-      Number.isFinite(due)
-        ? { op: 'rank', index: 'due', member: this.address, score: due }
-        : { op: 'unrank', index: 'due', member: this.address },
+      due === undefined
+        ? { op: 'unrank', index: 'due', member: this.address }
+        : { op: 'rank', index: 'due', member: this.address, score: due },
     ];
   }
 
@@ -377,30 +352,16 @@ export class Activation {
     ];
   }
 
-  #arm(timer: Timer): void {
-    if (this.status !== 'running' || this.#timers.get(timer.id)?.gen !== timer.gen) return;
-    const { clock, shard, post } = this.#options;
-    this.#armed.set(
-      timer.id,
-      clock.after(Math.max(0, timer.dueMs - shard.now()), () => {
-        this.#armed.delete(timer.id);
-        if (this.status !== 'running' || this.#timers.get(timer.id)?.gen !== timer.gen) return;
-        this.#fed.push({ timer });
-        post({ to: 'deliver', activation: this.number, inputs: [{ turn: 'timer', timer }] });
-      }),
-    );
+  #fire(timer: Timer): void {
+    if (this.status !== 'running') return;
+    this.#fed.push({ timer });
+    this.#options.post({ to: 'deliver', activation: this.number, inputs: [{ turn: 'timer', timer }] });
   }
 
   #fireDone(id: string, gen: number): void {
     const index = this.#fed.findIndex((item) => 'timer' in item && item.timer.id === id && item.timer.gen === gen);
     if (index >= 0) this.#fed.splice(index, 1);
-    if (this.#timers.get(id)?.gen === gen) this.#timers.delete(id);
-  }
-
-  #dropTimer(id: string): void {
-    this.#timers.delete(id);
-    this.#armed.get(id)?.();
-    this.#armed.delete(id);
+    this.#timers.fired(id, gen);
   }
 }
 

@@ -20,7 +20,8 @@ import type { Log } from '../log.ts';
 import { type ActorRecord, decodeActorRecord } from '../mailbox/actor-record.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { ActivationExit, Activations, HostExit, StartRequest } from '../supervision.ts';
-import { Activation, type ActivationSurroundings } from './activation.ts';
+import { Activation } from './activation.ts';
+import type { ActivationSurroundings } from './surroundings.ts';
 
 /** What the directory needs of the host threads. */
 export interface HostPlaces {
@@ -161,13 +162,14 @@ export class Directory implements Activations {
     if (activation === undefined) return;
     if (activation.status === 'running') {
       activation.status = 'stopping';
-      await Promise.race([
-        new Promise<void>((resolve) => {
-          this.#stopping.set(activation.number, resolve);
-          this.#options.hosts.post(activation.slot, { to: 'stop', activation: activation.number });
-        }),
-        wait(this.#options.surroundings.clock, withinMs),
-      ]);
+      await new Promise<void>((resolve) => {
+        const cancel = this.#options.surroundings.clock.after(withinMs, resolve, { keepAlive: true });
+        this.#stopping.set(activation.number, () => {
+          cancel();
+          resolve();
+        });
+        this.#options.hosts.post(activation.slot, { to: 'stop', activation: activation.number });
+      });
       this.#stopping.delete(activation.number);
       if (activation.persistent) await this.#options.shardOf(address).idle();
     }
@@ -211,14 +213,21 @@ export class Directory implements Activations {
     }
   }
 
-  /** A host is gone: the lives on it are over. */
-  hostLost(slot: number, error: ErrorData, inHand: HostExit['inHand'], death: string): void {
+  /**
+   * A host is gone: the lives on it are over. A turn that was being stepped is charged to its message; only a thread
+   * that died by itself, with no message in hand, is charged to the supervisors (G7).
+   */
+  hostLost(exit: HostExit, error: ErrorData): void {
+    const inHand = exit.cause === 'killed' ? undefined : exit.inHand;
+    const charged = exit.cause === 'died' && inHand === undefined;
+    const threadDeath = `${exit.slot}@${exit.incarnation}`;
     for (const activation of [...this.#byNumber.values()]) {
-      if (activation.slot !== slot) continue;
+      if (activation.slot !== exit.slot) continue;
       this.#stopping.get(activation.number)?.();
       const starting = this.#starting.get(activation.number);
+      const suspect = inHand?.activation === activation.number ? inHand.turn : undefined;
       if (starting !== undefined) starting.reject({ error: { ...error, reason: 'UNAVAILABLE' }, restore: false });
-      else activation.threadLost(error, inHand?.activation === activation.number ? inHand.turn : undefined, death);
+      else activation.threadLost({ cause: 'thread-lost', charged, error, threadDeath }, suspect);
     }
   }
 
@@ -291,6 +300,10 @@ export class Directory implements Activations {
 
   #leave(activation: Activation): void {
     if (!this.#byNumber.delete(activation.number)) return;
+    this.#starting.get(activation.number)?.reject({
+      error: { reason: 'UNAVAILABLE', message: 'the actor was stopped while it started', outcome: 'not_started' },
+      restore: false,
+    });
     if (this.#byAddress.get(activation.address) === activation) this.#byAddress.delete(activation.address);
     this.#load.set(activation.slot, this.load(activation.slot) - 1);
     this.#options.shardOf(activation.address).releaseQueue(activation.address);

@@ -6,9 +6,6 @@ import { TroupeError } from '../errors.ts';
 import { type Log, silentLog } from '../log.ts';
 import type { Engine, EngineInfo, EngineOptions } from './engine.ts';
 import { createMemoryEngine } from './memory.ts';
-import { startEmbeddedPostgres } from './postgres/embedded.ts';
-import { createPostgresEngine } from './postgres/postgres-engine.ts';
-import { createRedisEngine } from './redis/redis-engine.ts';
 
 export * from './engine.ts';
 export { createMemoryEngine, createMemorySpace, type MemoryEngineOptions, type MemorySpace } from './memory.ts';
@@ -41,11 +38,16 @@ export async function openEngine(url: string | undefined, options: OpenEngineOpt
     case 'memory:':
       return opened(createMemoryEngine(common));
     case 'redis:':
-    case 'rediss:':
-      return opened(createRedisEngine({ ...common, url, acceptWeakDurability: options.acceptWeakDurability ?? false }));
+    case 'rediss:': {
+      const { createRedisEngine } = await import('./redis/redis-engine.ts');
+      const acceptWeakDurability = options.acceptWeakDurability ?? false;
+      return opened(createRedisEngine({ ...common, url, acceptWeakDurability }));
+    }
     case 'postgres:':
-    case 'postgresql:':
+    case 'postgresql:': {
+      const { createPostgresEngine } = await import('./postgres/postgres-engine.ts');
       return opened(createPostgresEngine({ ...common, connection: url }));
+    }
     default:
       throw new TroupeError(
         'INVALID_MESSAGE',
@@ -57,6 +59,9 @@ export async function openEngine(url: string | undefined, options: OpenEngineOpt
 
 async function openEmbedded(options: OpenEngineOptions): Promise<OpenedEngine> {
   const { namespace, shards, clock = systemClock, log = silentLog } = options;
+  // Each library is loaded where its engine is used only: together they take half a second.
+  const { startEmbeddedPostgres } = await import('./postgres/embedded.ts');
+  const { createPostgresEngine } = await import('./postgres/postgres-engine.ts');
   const server = await startEmbeddedPostgres({ dataDir: join(options.dataDir, 'postgres'), log, clock });
   try {
     const engine = createPostgresEngine({ namespace, shards, clock, connection: server.connection });

@@ -1,0 +1,38 @@
+import type { Address } from '../address.ts';
+import type { Asks } from '../asks.ts';
+import type { Clock } from '../clock.ts';
+import type { ActorDefinition } from '../define-actor.ts';
+import type { Effect, TellEffect } from '../effects.ts';
+import type { Delivery, Envelope } from '../envelope.ts';
+import type { ToHost } from '../host/messages.ts';
+import type { ActorQueue } from '../mailbox/actor-queue.ts';
+import type { ActorRecord } from '../mailbox/actor-record.ts';
+import type { Shard } from '../mailbox/shard.ts';
+import type { ActivationExit } from '../supervision.ts';
+
+/** An exit as an activation reports it. */
+export type ReportedExit = Omit<ActivationExit, 'address' | 'incarnation'>;
+
+/** What an activation needs of the runtime around it. */
+export interface ActivationSurroundings {
+  readonly clock: Clock;
+  readonly asks: Asks;
+  readonly post: (message: ToHost) => void;
+  /** Turns a tell into an envelope from this actor and the shard it goes to. @throws TroupeError */
+  readonly envelopeOf: (effect: TellEffect, from: Address, delivery: Delivery) => { envelope: Envelope; shard: string };
+  /** Carries out an effect that needs no commit, or whose commit is done. */
+  readonly perform: (effect: Effect, from: Address) => void;
+  readonly onExit: (exit: ReportedExit) => void;
+  readonly count: (name: string, by?: number) => void;
+}
+
+export interface ActivationOptions extends ActivationSurroundings {
+  readonly number: number;
+  readonly address: Address;
+  readonly definition: ActorDefinition;
+  readonly incarnation: number;
+  readonly slot: number;
+  readonly shard: Shard;
+  readonly queue: ActorQueue;
+  readonly stored: ActorRecord | undefined;
+}

@@ -1,0 +1,110 @@
+import type { Directory } from './activation/directory.ts';
+import type { Address } from './address.ts';
+import type { ActorDefinition } from './define-actor.ts';
+import type { Effect } from './effects.ts';
+import type { Json } from './envelope.ts';
+import { type ErrorData, textOf, toErrorData } from './errors.ts';
+import type { FromHost, ToHost } from './host/messages.ts';
+import type { Log } from './log.ts';
+import type { Router } from './router.ts';
+import type { SupervisionPort } from './supervision.ts';
+
+export interface ActorSendsOptions {
+  readonly router: Router;
+  readonly directory: Directory;
+  readonly supervision: () => SupervisionPort;
+  readonly definitionOf: (kind: string) => ActorDefinition | undefined;
+  readonly post: (slot: number, message: ToHost) => void;
+  readonly log: Log;
+  readonly count: (name: string) => void;
+}
+
+/** What actors, and what they invoked, send beyond their own thread, and what they want of the tree. */
+export class ActorSends {
+  readonly #options: ActorSendsOptions;
+  /** Asks of each slot that are under way, by request number. */
+  readonly #open = new Map<number, Map<number, AbortController>>();
+
+  constructor(options: ActorSendsOptions) {
+    this.#options = options;
+  }
+
+  /** A message that left a thread; answered with `settled` where a request number is given. */
+  receive(slot: number, { activation, request, kind, message, timeoutMs }: Extract<FromHost, { from: 'send' }>): void {
+    const { router, directory } = this.#options;
+    const from = activation === undefined ? undefined : directory.byNumber(activation)?.address;
+    const abort = new AbortController();
+    if (request !== undefined) this.#requests(slot).set(request, abort);
+    const sent: Promise<Json> =
+      kind === 'tell'
+        ? router.tell(message, from).then(() => null)
+        : router.ask(message, { signal: abort.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, from);
+    const settle = (result: { readonly value: Json } | { readonly error: ErrorData }): void => {
+      if (request === undefined || !this.#requests(slot).delete(request)) return;
+      this.#options.post(slot, { to: 'settled', request, result });
+    };
+    sent.then(
+      (value) => settle({ value }),
+      (error: unknown) => {
+        if (kind === 'tell') this.#refused(from, message.to, message.type, error);
+        settle({ error: toErrorData(error, 'UNAVAILABLE') });
+      },
+    );
+  }
+
+  /** The signal of a request was aborted on its thread. */
+  cancel(slot: number, request: number): void {
+    this.#requests(slot).get(request)?.abort();
+  }
+
+  /** A thread is gone: nobody waits for its answers. */
+  hostLost(slot: number): void {
+    const requests = this.#requests(slot);
+    this.#open.delete(slot);
+    for (const abort of requests.values()) abort.abort();
+  }
+
+  /** Effects that reach beyond the actor, after their commit where there is one. */
+  perform(effect: Effect, from: Address): void {
+    const { router, supervision, definitionOf } = this.#options;
+    const failed = (error: unknown): void =>
+      this.#options.log.warn({ from, effect: effect.type, error: textOf(error) }, 'an effect could not be carried out');
+    switch (effect.type) {
+      case 'troupe.tell':
+        router
+          .tell(
+            {
+              to: effect.address,
+              type: effect.messageType,
+              payload: effect.payload as Json,
+              delivery: effect.delivery ?? 'at-most-once',
+            },
+            from,
+          )
+          .catch((error: unknown) => this.#refused(from, effect.address, effect.messageType, error));
+        return;
+      case 'troupe.spawn': {
+        const definition = definitionOf(effect.kind);
+        if (definition === undefined) failed(`the app has no actor of kind "${effect.kind}"`);
+        else supervision().spawn(from, { name: effect.name, definition, input: effect.input }).catch(failed);
+        return;
+      }
+      case 'troupe.stop':
+        supervision().stopChild(from, effect.name).catch(failed);
+    }
+  }
+
+  #requests(slot: number): Map<number, AbortController> {
+    let requests = this.#open.get(slot);
+    if (requests === undefined) {
+      requests = new Map();
+      this.#open.set(slot, requests);
+    }
+    return requests;
+  }
+
+  #refused(from: Address | undefined, to: string, type: string, error: unknown): void {
+    this.#options.count('delivery_failed_total');
+    this.#options.log.warn({ from, to, type, error: textOf(error) }, 'a tell was refused');
+  }
+}

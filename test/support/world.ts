@@ -1,0 +1,102 @@
+/** A whole node in this process, on a memory engine that a test may meddle with, with hosts in the process too. */
+
+import type { TestContext } from 'node:test';
+import { systemClock } from '../../runtime/clock.ts';
+import type { App } from '../../runtime/define-app.ts';
+import type { Engine } from '../../runtime/engines/engine.ts';
+import { createMemoryEngine, createMemorySpace, type MemorySpace } from '../../runtime/engines/index.ts';
+import { startLocalHost } from '../../runtime/host/local-host.ts';
+import type { Messaging } from '../../runtime/messaging.ts';
+import { createRuntime, type Runtime } from '../../runtime/runtime.ts';
+import { createTree, type Tree } from '../../supervisors/index.ts';
+
+export interface World {
+  readonly runtime: Runtime;
+  readonly tree: Tree;
+  readonly messaging: Messaging;
+  readonly engine: Engine;
+  /** Ends it in order. */
+  close(): Promise<void>;
+  /** Ends it as a kill would: nothing is flushed or released. */
+  abandon(): void;
+}
+
+export interface WorldOptions {
+  readonly app: string;
+  readonly space?: MemorySpace;
+  /** Wraps the engine, to make it fail. */
+  readonly meddle?: (engine: Engine) => Engine;
+  /** The node that this one takes over from. */
+  readonly succeeds?: number;
+}
+
+export const shards = 4;
+
+/** Ends with the test, whatever comes of it. */
+export async function startWorld(t: TestContext, options: WorldOptions): Promise<World> {
+  const appUrl = new URL(`../apps/${options.app}.ts`, import.meta.url).href;
+  const app = ((await import(appUrl)) as { default: App }).default;
+  const plain = createMemoryEngine({ namespace: 'world', shards, space: options.space ?? createMemorySpace() });
+  let gone = false;
+  const dying: Engine = options.meddle?.(plain) ?? plain;
+  // After an abandoned life its calls hang for ever, as those of a killed process do.
+  const guard = <T extends object>(part: T): T =>
+    new Proxy(part, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name) as unknown;
+        if (typeof value !== 'function') return value;
+        return (...given: unknown[]) => (gone ? new Promise(() => undefined) : Reflect.apply(value, target, given));
+      },
+    });
+  const engine: Engine = {
+    transport: guard(dying.transport),
+    store: guard(dying.store),
+    leases: guard(dying.leases),
+    nodes: guard(dying.nodes),
+    open: () => dying.open(),
+    ping: () => dying.ping(),
+    close: () => dying.close(),
+  };
+  await engine.open();
+  const runtime = await createRuntime({
+    app,
+    appUrl,
+    engine,
+    shards,
+    threads: 2,
+    spawnHost: (data, events) => startLocalHost(data, events, { clock: systemClock }),
+    ...(options.succeeds === undefined ? {} : { succeeds: options.succeeds }),
+  });
+  const tree = createTree({ app, activations: runtime.activations, hosts: runtime.hosts, threads: 2 });
+  runtime.supervise(tree.port);
+  const abandon = (): void => {
+    gone = true;
+    for (const { slot } of runtime.inspection.threads()) void runtime.hosts.stop(slot, 0);
+  };
+  t.after(abandon);
+  await runtime.open();
+  await tree.start();
+  return {
+    runtime,
+    tree,
+    messaging: runtime.messaging(),
+    engine,
+    async close() {
+      await runtime.drain(2_000);
+      await tree.stop(2_000);
+      await runtime.close();
+    },
+    abandon,
+  };
+}
+
+/** Asks until the answer passes the check; fails with the last answer after ten seconds. */
+export async function eventually<T>(ask: () => Promise<T>, passes: (answer: T) => boolean): Promise<T> {
+  const until = Date.now() + 10_000;
+  for (;;) {
+    const answer = await ask();
+    if (passes(answer)) return answer;
+    if (Date.now() > until) throw new Error(`it never came about; the last answer was ${JSON.stringify(answer)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

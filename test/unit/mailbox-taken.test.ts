@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { decodeTaken, encodeTaken, isTaken, nothingTaken, take, takeUpTo } from '../../runtime/mailbox/taken.ts';
+
+/** A channel: rising numbers, with jumps, each with its predecessor; and an order in which they are taken. */
+const channel = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 60 }).chain((gaps) => {
+  let n = 0;
+  const entries = gaps.map((gap) => {
+    const prev = n;
+    n += gap;
+    return { n, prev };
+  });
+  return fc.shuffledSubarray(entries, { minLength: 0 }).map((order) => ({ entries, order }));
+});
+
+describe('marks of what was taken', () => {
+  test('know exactly the numbers that were taken, in whatever order', () => {
+    fc.assert(
+      fc.property(channel, ({ entries, order }) => {
+        let taken = nothingTaken;
+        const model = new Set<number>();
+        for (const { n, prev } of order) {
+          taken = decodeTaken(encodeTaken(take(taken, n, prev)));
+          model.add(n);
+          for (const entry of entries) assert.equal(isTaken(taken, entry.n), model.has(entry.n));
+        }
+      }),
+    );
+  });
+
+  test('are as long as the number of gaps, not of messages', () => {
+    fc.assert(
+      fc.property(channel, ({ entries, order }) => {
+        const taken = order.reduce((marks, { n, prev }) => take(marks, n, prev), nothingTaken);
+        const done = new Set(order.map(({ n }) => n));
+        const runs = entries.filter(({ n, prev }) => done.has(n) && prev !== 0 && !done.has(prev)).length;
+        assert.ok(taken.length <= runs + 1, `${taken.length} runs for ${runs} gaps`);
+        if (order.length === entries.length) assert.deepEqual(taken, [[0, entries.at(-1)?.n]]);
+      }),
+    );
+  });
+
+  test('a settled gap takes everything up to it and nothing beyond', () => {
+    fc.assert(
+      fc.property(channel, fc.nat(200), ({ entries, order }, upTo) => {
+        const taken = order.reduce((marks, { n, prev }) => take(marks, n, prev), nothingTaken);
+        const gap = entries.filter(({ n }) => n <= upTo).at(-1)?.n ?? 0;
+        const settled = takeUpTo(taken, gap);
+        for (const { n } of entries) assert.equal(isTaken(settled, n), n <= gap || isTaken(taken, n));
+      }),
+    );
+  });
+});
