@@ -14,6 +14,9 @@ export interface ReplyTo {
   readonly node: number;
 }
 
+/** Header that the runtime sets when the asker takes chunks; an actor that sees it may stream its answer. */
+export const streamHeader = 'troupe-stream';
+
 /** A message on its way. */
 export interface Envelope {
   /** UUIDv7. Stable through retries, redelivery and replay. */

@@ -14,7 +14,7 @@ import { type Address, isSystemAddress, parseAddress } from './address.ts';
 import type { Asks } from './asks.ts';
 import type { Clock } from './clock.ts';
 import { type ActorDefinition, messageTypeFault } from './define-actor.ts';
-import type { Delivery, Envelope, Json } from './envelope.ts';
+import { type Delivery, type Envelope, type Json, streamHeader } from './envelope.ts';
 import { TroupeError, toErrorData } from './errors.ts';
 import { checkMessage } from './host/validate.ts';
 import { defaults, limits } from './limits.ts';
@@ -147,6 +147,7 @@ export class Router {
     const { asks, directory, engineNow, node } = this.#options;
     const envelope: Envelope = {
       ...this.#envelope(to, { ...message, delivery: message.delivery ?? 'at-most-once' }, definition, from),
+      ...(options.onChunk === undefined ? {} : { headers: { ...message.headers, [streamHeader]: '1' } }),
       deadlineMs: engineNow(to) + leftMs,
       replyTo: { node: node() },
     };

@@ -10,7 +10,7 @@ import { assign, type DoneActorEvent, type ErrorActorEvent, setup, spawnChild, s
 import { z } from 'zod';
 import { defineActor, type EventsOf } from '../../runtime/define-actor.ts';
 import { effect, perform } from '../../runtime/effects.ts';
-import type { MessageInfo } from '../../runtime/envelope.ts';
+import { type MessageInfo, streamHeader } from '../../runtime/envelope.ts';
 import { textOf } from '../../runtime/errors.ts';
 import { executionHandler } from './execution.ts';
 import { type Role, roleMessages } from './messages.ts';
@@ -165,9 +165,6 @@ export function agentMachine(handle = requestHandler(), execute = executionHandl
     },
   });
 }
-
-/** Header that an edge sets on a message whose answer is read as a stream. */
-export const streamHeader = 'troupe-stream';
 
 const machine = agentMachine();
 

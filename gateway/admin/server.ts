@@ -84,7 +84,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Edg
 
   const supervisor = async (address: string) => {
     const found = await operations.tree(withSlash(address), 1);
-    if (found.role !== 'supervisor')
+    if (found.role !== 'supervisor' && found.role !== 'system')
       throw invalid('path', `${found.address} is no supervisor; it is shown in /admin/v1/tree and /admin/v1/actors`);
     return found;
   };
