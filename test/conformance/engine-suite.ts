@@ -385,6 +385,19 @@ export function engineSuite(
     );
   });
 
+  check('namespaces do not see each other, whatever words they are; a node has a shard of its own', async (_, t) => {
+    for (const namespace of ['order', 'user']) {
+      const engine = under().create({ namespace, shards });
+      t.after(() => engine.close());
+      await engine.open();
+      const lease = await take(engine, 'node:n-1.x', 1);
+      assert.equal(await commit(engine, lease, 0, sample), 'committed');
+      await engine.transport.add('node:n-1.x', namespace);
+      assert.equal((await engine.transport.fetch('node:n-1.x'))?.data, namespace);
+      assert.equal(await engine.transport.fetch('s0'), undefined);
+    }
+  });
+
   check('a closed engine refuses every call', async ({ open }) => {
     const engine = await open();
     const lease = await take(engine, 's0', 1);

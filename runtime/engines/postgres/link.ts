@@ -57,7 +57,7 @@ export function createPostgresLink(connection: PostgresPlace, schema: string): P
   };
   const pool = new pg.Pool({
     ...bounded,
-    options: `${bounded.options} -c search_path=${schema}`,
+    options: `${bounded.options} -c search_path="${schema}"`,
     max: ownConnectionsMax,
   });
   // A connection that breaks while idle is replaced at its next use.

@@ -173,8 +173,8 @@ export async function migrate(client: pg.Client, namespace: string, shards: numb
   await client.query('BEGIN');
   try {
     await client.query("SELECT pg_advisory_xact_lock(hashtext('troupe'), hashtext($1))", [namespace]);
-    await client.query(`CREATE SCHEMA IF NOT EXISTS ${namespace}`);
-    await client.query(`SET LOCAL search_path TO ${namespace}`);
+    await client.query(`CREATE SCHEMA IF NOT EXISTS "${namespace}"`);
+    await client.query(`SET LOCAL search_path TO "${namespace}"`);
     await client.query('CREATE TABLE IF NOT EXISTS troupe_format (version integer NOT NULL)');
     const found = await client.query<{ version: number }>('SELECT version FROM troupe_format');
     const version = found.rows[0]?.version ?? 0;
