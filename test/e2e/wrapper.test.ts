@@ -63,9 +63,8 @@ case $1 in
     rm -rf node_modules; mkdir node_modules; sleep 0.3; echo {} >node_modules/.package-lock.json ;;
   install)
     if [ -n "$REFUSE" ]; then echo "npm error network refused" >&2; exit 1; fi
-    while [ "$1" != --prefix ]; do shift; done
-    folder=$2
     for last; do :; done
+    folder=$(pwd)
     mkdir -p "$folder/node_modules/\${last%@*}/bin"; sleep 0.3
     ln -s "$REAL_NODE" "$folder/node_modules/\${last%@*}/bin/node" ;;
 esac
