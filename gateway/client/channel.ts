@@ -70,6 +70,11 @@ export class ChannelClient {
     });
   }
 
+  /** Ends the channel at once; the outcome of what is open stays unknown. */
+  cancel(): void {
+    this.#call.cancel();
+  }
+
   /** `read` returns the result that settles the frame, or `undefined` for a part of it. */
   #send<Result>(
     body: NonNullable<RequestFrame['body']>,

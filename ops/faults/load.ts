@@ -124,11 +124,13 @@ class Sender {
     const { system, workload, clock } = this.#options;
     const { grpc, token } = system.node;
     const client = connect(reachable(grpc), { clock, ownConnection: true, ...(token === undefined ? {} : { token }) });
+    let channel: ChannelClient | undefined;
     try {
       await client.ready(connectWithinMs);
+      channel = client.channel();
       this.#lives += 1;
       const sender = `${workload.id}-${this.#index}.${this.#lives}`;
-      const connection: Connection = { channel: client.channel(), sender, open: new Set(), broken: false };
+      const connection: Connection = { channel, sender, open: new Set(), broken: false };
       this.#connection = connection;
       const { closed } = workload.arrive;
       if (closed === undefined) {
@@ -141,6 +143,8 @@ class Sender {
       await Promise.all(connection.open);
     } finally {
       this.#connection = undefined;
+      // A channel that is open keeps its connection, and with it this process.
+      channel?.cancel();
       client.close();
     }
   }

@@ -67,7 +67,9 @@ export async function runSteps(steps: readonly Step[], root: string, say: (text:
 /** Without what would change a test's meaning: the user's own node, and keys with which a test could spend money. */
 function testEnvironment(): NodeJS.ProcessEnv {
   const dropped = (name: string): boolean =>
-    name.startsWith('TROUPE_') || name.endsWith('_API_KEY') || name === 'NODE_TEST_CONTEXT';
+    (name.startsWith('TROUPE_') && !name.startsWith('TROUPE_TEST_')) ||
+    name.endsWith('_API_KEY') ||
+    name === 'NODE_TEST_CONTEXT';
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !dropped(name)));
 }
 
