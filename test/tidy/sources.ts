@@ -58,8 +58,9 @@ function blank(text: string): string {
 const statements = /^\s*(?:import|export)\s+(type\s)?([^'";]*?\sfrom\s+)?'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/gm;
 
 function importsOf(file: string, text: string): Import[] {
-  const withoutComments = text.replace(tokens, (token) => (token.startsWith('/') ? '' : token));
-  return [...withoutComments.matchAll(statements)].map(([, type, names, from, dynamic]) => {
+  // Code in a template is another program's.
+  const own = text.replace(tokens, (token) => (/^[/`]/.test(token) ? '' : token));
+  return [...own.matchAll(statements)].map(([, type, names, from, dynamic]) => {
     const target = from ?? dynamic ?? '';
     const named =
       names
