@@ -26,6 +26,7 @@ import pg from 'pg';
 import { libraryEnvironment, programsFolder } from '../../runtime/engines/postgres/binaries.ts';
 import { startEmbeddedPostgres } from '../../runtime/engines/postgres/embedded.ts';
 import { chooseLauncher } from '../../runtime/engines/postgres/launcher.ts';
+import { runs } from '../../runtime/engines/postgres/postmaster.ts';
 import type { ErrorData } from '../../runtime/errors.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -44,7 +45,7 @@ test('it runs in a private folder with spaces in its name, listens on no port, a
   );
   assert.deepEqual(row, { a: '', f: 'on', s: 'on' });
   await node.end();
-  assert.equal(alive(node.pid), false);
+  assert.equal(runs(node.pid), false);
 });
 
 test('Ctrl-C in the terminal of the node does not reach it', async (t) => {
@@ -59,10 +60,10 @@ test('after kill -9 of the node the next start ends the orphan and finds the dat
   const first = await startNode(t, folder);
   await query(first, 'CREATE TABLE kept AS SELECT 42 AS answer');
   await first.kill();
-  assert.equal(alive(first.pid), true, 'the orphan lives on');
+  assert.equal(runs(first.pid), true, 'the orphan lives on');
   const second = await startNode(t, folder);
   assert.notEqual(second.pid, first.pid);
-  assert.equal(alive(first.pid), false);
+  assert.equal(runs(first.pid), false);
   assert.deepEqual(await query(second, 'SELECT answer FROM kept'), [{ answer: 42 }]);
   await second.end();
 });
@@ -209,7 +210,7 @@ async function startNode(t: TestContext, folder: string, launch: Launch = {}): P
   const said = JSON.parse(line) as Node & { readonly error?: ErrorData };
   if (said.error !== undefined) throw said.error;
   t.after(async () => {
-    if (alive(said.pid)) process.kill(said.pid, 'SIGKILL');
+    if (runs(said.pid)) process.kill(said.pid, 'SIGKILL');
     await rm(said.connection.host, { recursive: true, force: true });
   });
   return {
@@ -256,12 +257,4 @@ async function asNobody(t: TestContext): Promise<Launch> {
   await chmod(folder, 0o755);
   await copyFile(process.execPath, join(folder, 'node'));
   return { command: [...drop, join(folder, 'node')] };
-}
-
-function alive(pid: number): boolean {
-  return (
-    spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' })
-      .stdout.trim()
-      .replace(/^Z.*/, '') !== ''
-  );
 }
