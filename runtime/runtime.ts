@@ -146,6 +146,10 @@ class NodeRuntime implements Runtime {
           onWork: (address) => this.#awakening.work(address),
           onLost: (shard) => this.activations.shardLost(this.#shard(shard)),
           onWritten: (shard) => this.#shards.get(shard)?.wake(),
+          // Mail of this node's own channels was counted when it was sent.
+          onArrived: ({ envelope, channel }) => {
+            if (channel?.writer !== nodeWriter(this.nodeEpoch)) this.#countDurable(envelope.to);
+          },
           onTaken: (address) => this.#taken(address),
           count,
         }),
@@ -239,6 +243,7 @@ class NodeRuntime implements Runtime {
     this.#awakening.end();
     const shards = [...this.#shards.values()];
     for (const shard of shards) shard.stopIntake();
+    for (const activation of this.activations.all()) activation.drain();
     const until = this.#clock.monotonic() + withinMs;
     const busy = (): boolean =>
       this.#asks.openCount > 0 ||
@@ -288,13 +293,17 @@ class NodeRuntime implements Runtime {
   }
 
   async #sendDurable(envelope: Envelope): Promise<void> {
-    this.#durableWaiting.set(envelope.to, (this.#durableWaiting.get(envelope.to) ?? 0) + 1);
+    this.#countDurable(envelope.to);
     try {
       await this.#channels.send(shardOf(envelope.to, this.#shardCount), envelope);
     } catch (error) {
       this.#taken(envelope.to);
       throw error;
     }
+  }
+
+  #countDurable(address: Address): void {
+    this.#durableWaiting.set(address, (this.#durableWaiting.get(address) ?? 0) + 1);
   }
 
   #taken(address: Address): void {

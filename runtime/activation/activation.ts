@@ -46,6 +46,7 @@ export class Activation {
   #shape = '';
   #lastSnapshot: string | undefined;
   #uncommitted = 0;
+  #draining = false;
 
   constructor(options: ActivationOptions) {
     this.#options = options;
@@ -113,7 +114,7 @@ export class Activation {
 
   /** Feeds what waits, up to the window. */
   pump(): void {
-    if (this.status !== 'running') return;
+    if (this.status !== 'running' || this.#draining) return;
     const { queue, shard, post } = this.#options;
     while (queue.length > 0 && this.#fed.length < limits.activationInFlightTurns) {
       const inputs: TurnInput[] = [];
@@ -131,6 +132,18 @@ export class Activation {
       if (expired.length > 0) this.#letter(expired, 'EXPIRED');
       if (inputs.length > 0) post({ to: 'deliver', activation: this.number, inputs });
     }
+  }
+
+  /** Feeds nothing from now on; asks that wait to be fed are refused, durable mail stays. */
+  drain(): void {
+    this.#draining = true;
+    for (const mail of this.#options.queue.remove((waiting) => waiting.channel === undefined))
+      this.#refuseAsk(mail.envelope.id, {
+        reason: 'DRAINING',
+        message: 'this node is shutting down',
+        outcome: 'not_started',
+        retryAfterMs: 1_000,
+      });
   }
 
   /** Ephemeral messages of `persist: none` left the thread's mailbox. */
@@ -162,8 +175,9 @@ export class Activation {
       mails,
       onCommitted: () => {
         this.#uncommitted--;
-        if (this.status === 'ended') return;
+        // What is committed is true, also when this life has ended meanwhile.
         for (const output of outputs) output();
+        if (this.status === 'ended') return;
         const last = steps.at(-1);
         if (last !== undefined) this.#options.post({ to: 'committed', activation: this.number, number: last.number });
         if (done) this.end({ cause: 'done', charged: true });
@@ -179,6 +193,11 @@ export class Activation {
     const inHand = cause.by === 'message' ? this.#takeFed(cause.message) : undefined;
     // Turns before the failed one may still be on their way to the store.
     if (this.#uncommitted > 0) await this.#options.shard.idle();
+    // The thread or the lease may be gone by now; then this life has ended without the message in hand.
+    if ((this.status as string) === 'ended') {
+      if (inHand?.channel !== undefined) this.#options.queue.putBack([inHand]);
+      return;
+    }
     this.#charge(inHand, error);
     // A durable ask waits for its next attempt until its own deadline.
     if (cause.by === 'message' && inHand?.channel === undefined) this.#refuseAsk(cause.message, error);

@@ -1,5 +1,7 @@
-import type { StoreOperation } from '../engines/engine.ts';
+import type { Address } from '../address.ts';
+import type { ShardStore, StoreOperation } from '../engines/engine.ts';
 import type { Envelope } from '../envelope.ts';
+import { limits } from '../limits.ts';
 import type { DeadLetterView } from '../messaging.ts';
 
 /** Why a durable message ended unhandled. */
@@ -25,6 +27,41 @@ export function deadLetterOperations(letter: DeadLetter): StoreOperation[] {
     { op: 'put', table: 'dead', key: letter.envelope.id, value: JSON.stringify(letter) },
     { op: 'rank', index: 'dead', member: letter.envelope.id, score: letter.atMs },
   ];
+}
+
+/** The letter that stands for what an engine lost: everything of a channel up to a number. */
+export function lostLetter(writer: string, upTo: number, atMs: number): DeadLetter {
+  return {
+    envelope: {
+      id: `lost-${writer}-${upTo}`,
+      to: '/system/mailboxes' as Address,
+      type: 'troupe.lost',
+      payload: { writer, upTo },
+      delivery: 'at-least-once',
+      attempt: 1,
+    },
+    reason: 'LOST',
+    errors: [{ atMs, message: 'the storage engine lost messages of this channel up to this number' }],
+    atMs,
+  };
+}
+
+/** What removes the oldest letters of a shard beyond its bound; `more` when another round is needed. */
+export async function discardOldestLetters(
+  store: ShardStore,
+  shard: string,
+): Promise<{ readonly operations: StoreOperation[]; readonly more: boolean }> {
+  const excess = (await store.rankedCount(shard, 'dead')) - limits.deadLettersPerShard;
+  if (excess <= 0) return { operations: [], more: false };
+  const count = Math.min(excess, limits.batchEnvelopes);
+  const oldest = await store.ranked(shard, 'dead', Number.MAX_SAFE_INTEGER, count);
+  return {
+    operations: oldest.flatMap(({ member }): StoreOperation[] => [
+      { op: 'delete', table: 'dead', key: member },
+      { op: 'unrank', index: 'dead', member },
+    ]),
+    more: excess > oldest.length,
+  };
 }
 
 export function deadLetterView(shard: string, text: string): DeadLetterView {

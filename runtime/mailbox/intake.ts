@@ -20,6 +20,8 @@ import { isTaken, nothingTaken, type Taken, take, takeUpTo } from './taken.ts';
 
 export interface IntakeOptions {
   readonly shard: string;
+  /** The lease epoch that this intake belongs to. */
+  readonly epoch: number;
   readonly transport: MailboxTransport;
   readonly clock: Clock;
   readonly log: Log;
@@ -200,7 +202,7 @@ export class Intake {
   #handOn(writer: string, { entry, job }: Arrived): void {
     const mail: Mail = {
       envelope: entry.envelope,
-      channel: { writer, n: entry.n, prev: entry.prev, jobs: [job] },
+      channel: { writer, n: entry.n, prev: entry.prev, epoch: this.#options.epoch, jobs: [job] },
       errors: [],
     };
     const numbers = this.#inHand.get(writer) ?? new Map<number, Mail>();

@@ -9,6 +9,8 @@ export interface Mail {
     readonly writer: string;
     readonly n: number;
     readonly prev: number;
+    /** Lease epoch under which it was taken in. */
+    readonly epoch: number;
     /** Transport jobs that carry it, repeats included. */
     readonly jobs: string[];
   };

@@ -19,7 +19,13 @@ import type { Log } from '../log.ts';
 import { ActorQueue } from './actor-queue.ts';
 import { decodeBatch, epochOfWriter } from './batch.ts';
 import { Committer, type CommitUnit } from './committer.ts';
-import { type DeadLetter, type DeadLetterReason, deadLetterOperations } from './dead-letters.ts';
+import {
+  type DeadLetter,
+  type DeadLetterReason,
+  deadLetterOperations,
+  discardOldestLetters,
+  lostLetter,
+} from './dead-letters.ts';
 import { Intake } from './intake.ts';
 import type { Mail } from './mail.ts';
 import { Outbox } from './outbox.ts';
@@ -39,6 +45,8 @@ export interface ShardOptions {
   readonly onLost: (shard: string) => void;
   /** Something was written to a shard's queue. */
   readonly onWritten: (shard: string) => void;
+  /** Durable mail came in. */
+  readonly onArrived: (mail: Mail) => void;
   /** The fate of a durable message was committed. */
   readonly onTaken: (address: Address) => void;
   /** Counts what happened, for metrics. */
@@ -62,6 +70,8 @@ export class Shard {
   #tenure: Tenure | undefined;
   #engineOffsetMs = 0;
   #closing = false;
+  /** Letters were written since their number was last looked at. */
+  #lettered = true;
   #keeper: Promise<void> | undefined;
   #heldWaiters: (() => void)[] = [];
   #wakeKeeper: () => void = () => undefined;
@@ -126,6 +136,8 @@ export class Shard {
     const tenure = this.#tenure;
     if (tenure === undefined) return;
     const durable = unit.mails.filter((mail) => mail.channel !== undefined);
+    // Mail of an earlier epoch was adopted anew: this unit would be its second run.
+    if (durable.some((mail) => mail.channel?.epoch !== tenure.lease.epoch)) return;
     const full: CommitUnit = {
       operations: unit.operations,
       takes: durable.map((mail) => mail.channel as NonNullable<Mail['channel']>),
@@ -145,6 +157,7 @@ export class Shard {
       .map((mail): DeadLetter => ({ envelope: mail.envelope, reason, errors: mail.errors, atMs: this.now() }));
     this.#options.count('dead_letters_total', letters.length);
     this.submit({ operations: letters.flatMap(deadLetterOperations), mails, onCommitted });
+    this.#lettered = true;
   }
 
   /** Something was written to this shard's queue. */
@@ -237,7 +250,9 @@ export class Shard {
       log,
       taken: new Map([...marks].map(([writer, text]) => [writer, decodeTaken(text)])),
       closedBelow,
+      epoch: lease.epoch,
       onMail: (mail) => {
+        this.#options.onArrived(mail);
         this.queueOf(mail.envelope.to).push(mail);
         this.#options.onWork(mail.envelope.to);
       },
@@ -289,6 +304,7 @@ export class Shard {
         await tenure.intake.adoptActive();
         tenure.intake.wake();
         await this.#awakenDue();
+        await this.#trimLetters();
       } catch (error) {
         log.debug({ shard: this.name, error: textOf(error) }, 'renewal failed');
         if (clock.monotonic() > tenure.localUntil) {
@@ -303,6 +319,17 @@ export class Shard {
   async #awakenDue(): Promise<void> {
     const due = await this.#options.engine.store.ranked(this.name, 'due', this.now(), limits.batchEnvelopes);
     for (const { member } of due) this.#options.onWork(member as Address);
+  }
+
+  /** Keeps the newest dead letters, up to their bound. */
+  async #trimLetters(): Promise<void> {
+    if (!this.#lettered) return;
+    this.#lettered = false;
+    const { operations, more } = await discardOldestLetters(this.#options.engine.store, this.name);
+    this.#lettered = more;
+    if (operations.length === 0) return;
+    this.#options.log.warn({ shard: this.name }, 'the oldest dead letters were discarded');
+    this.submit({ operations, mails: [], onCommitted: () => undefined });
   }
 
   /** Closes the channels of dead nodes once nothing of them is in the transport any more. */
@@ -324,24 +351,10 @@ export class Shard {
   }
 
   #letterLost(writer: string, upTo: number): void {
-    const atMs = this.now();
-    const letter: DeadLetter = {
-      envelope: {
-        id: `lost-${writer}-${upTo}`,
-        to: '/system/mailboxes' as Address,
-        type: 'troupe.lost',
-        payload: { writer, upTo },
-        delivery: 'at-least-once',
-        attempt: 1,
-      },
-      reason: 'LOST',
-      errors: [{ atMs, message: 'the storage engine lost messages of this channel up to this number' }],
-      atMs,
-    };
     this.#options.count('lost_gaps_total');
     this.#options.log.error({ shard: this.name, writer, upTo }, 'the storage engine lost messages');
     this.submit({
-      operations: [...deadLetterOperations(letter)],
+      operations: deadLetterOperations(lostLetter(writer, upTo, this.now())),
       mails: [],
       onCommitted: () => undefined,
     });
@@ -351,8 +364,9 @@ export class Shard {
   #drop(): void {
     if (this.#tenure === undefined) return;
     this.#endTenure();
-    for (const queue of this.#queues.values()) queue.remove((mail) => mail.channel !== undefined);
+    // The ends of its lives put mail back, so the queues are emptied after them.
     this.#options.onLost(this.name);
+    for (const queue of this.#queues.values()) queue.remove((mail) => mail.channel !== undefined);
   }
 
   #endTenure(): void {

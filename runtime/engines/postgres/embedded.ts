@@ -61,6 +61,8 @@ export interface EmbeddedPostgresOptions {
 
 export interface EmbeddedPostgres {
   readonly connection: { readonly host: string; readonly user: string; readonly database: string };
+  /** Where its files are: the folder asked for, or one under /var/lib/troupe. */
+  readonly folder: string;
   /** Such as "18.4". */
   readonly version: string;
   /** Of the postmaster that runs now. */
@@ -228,6 +230,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   watch();
   return {
     connection: { host: socketFolder, user: embeddedUser, database: embeddedDatabase },
+    folder: home,
     version,
     get pid() {
       return child.pid as number;
