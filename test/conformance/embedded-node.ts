@@ -10,7 +10,7 @@ import { toErrorData } from '../../runtime/errors.ts';
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 try {
   const server = await startEmbeddedPostgres({ dataDir: process.argv[2] as string });
-  say({ pid: server.pid, connection: server.connection, uid: process.getuid?.() });
+  say({ pid: server.pid, connection: server.connection, folder: server.folder, uid: process.getuid?.() });
   process.stdin.resume();
   await once(process.stdin, 'end');
   await server.stop();

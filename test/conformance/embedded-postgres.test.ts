@@ -12,6 +12,7 @@ import {
   mkdtemp,
   readdir,
   readFile,
+  realpath,
   rm,
   stat,
   symlink,
@@ -24,7 +25,6 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { libraryEnvironment, programsFolder } from '../../runtime/engines/postgres/binaries.ts';
-import { startEmbeddedPostgres } from '../../runtime/engines/postgres/embedded.ts';
 import { chooseLauncher } from '../../runtime/engines/postgres/launcher.ts';
 import { runs } from '../../runtime/engines/postgres/postmaster.ts';
 import type { ErrorData } from '../../runtime/errors.ts';
@@ -102,27 +102,28 @@ test('of starts at the same moment on new data at most one succeeds, and the dat
   assert.deepEqual(await query(after, 'SELECT 1 AS one'), [{ one: 1 }]);
   await after.end();
   assert.deepEqual(
-    (await readdir(folder)).filter((name) => name.startsWith('data.')),
+    (await readdir(after.folder)).filter((name) => name.startsWith('data.')),
     [],
   );
 });
 
 test('data of another major version are refused with what to do', async (t) => {
   const folder = await temporary(t);
-  await mkdir(join(folder, 'data'));
-  await writeFile(join(folder, 'data', 'PG_VERSION'), '17\n');
-  await assert.rejects(
-    startEmbeddedPostgres({ dataDir: folder }),
-    /PostgreSQL 17.*PostgreSQL 18.*pg_dumpall.*TROUPE_DATA_DIR/,
-  );
+  const first = await startNode(t, folder);
+  await first.end();
+  await writeFile(join(first.folder, 'data', 'PG_VERSION'), '17\n');
+  const refused = await startNode(t, folder).catch((error) => error as ErrorData);
+  assert.ok('reason' in refused && refused.reason === 'UNAVAILABLE');
+  assert.match(refused.message, /PostgreSQL 17.*PostgreSQL 18.*pg_dumpall.*TROUPE_DATA_DIR/);
 });
 
 test('lock files of a process that is no PostgreSQL do not stop a start', async (t) => {
   const folder = await temporary(t);
   const first = await startNode(t, folder);
   await first.end();
-  const stale = [process.pid, join(folder, 'data'), 0, 5432, first.connection.host, '', '', 'ready', ''].join('\n');
-  await writeFile(join(folder, 'data', 'postmaster.pid'), stale);
+  const data = join(first.folder, 'data');
+  const stale = [process.pid, data, 0, 5432, first.connection.host, '', '', 'ready', ''].join('\n');
+  await writeFile(join(data, 'postmaster.pid'), stale);
   const second = await startNode(t, folder);
   await second.end();
 });
@@ -147,12 +148,12 @@ test('root without user namespaces runs it as another user, with data under /var
   }
   const folder = await temporary(t);
   const node = await startNode(t, folder, { env: { ...process.env, PATH: tools } });
-  assert.deepEqual(await readdir(folder), []);
   const [row] = await query(node, "SELECT current_setting('data_directory') AS data");
   const data = String(row?.data);
   t.after(() => rm(present ? dirname(data) : '/var/lib/troupe', { recursive: true, force: true }));
   assert.match(data, /^\/var\/lib\/troupe\/[0-9a-f]{12}\/data$/);
   assert.notEqual((await stat(data)).uid, 0);
+  assert.equal(await realpath(join(folder, 'data')), data, 'the folder asked for points there');
   await node.end();
 });
 
@@ -187,6 +188,7 @@ test('where the links to the shared libraries are missing, links of its own repl
 interface Node {
   readonly pid: number;
   readonly uid: number;
+  readonly folder: string;
   readonly connection: { readonly host: string; readonly user: string; readonly database: string };
   end(): Promise<void>;
   kill(): Promise<void>;
@@ -211,6 +213,7 @@ async function startNode(t: TestContext, folder: string, launch: Launch = {}): P
   if (said.error !== undefined) throw said.error;
   t.after(async () => {
     if (runs(said.pid)) process.kill(said.pid, 'SIGKILL');
+    await rm(said.folder, { recursive: true, force: true });
     await rm(said.connection.host, { recursive: true, force: true });
   });
   return {

@@ -27,7 +27,7 @@ export async function startPostgres(t?: Pick<TestContext, 'after'>): Promise<Tes
     kill: () => void process.kill(server.pid, 'SIGKILL'),
     stop: async () => {
       await server.stop();
-      await rm(folder, { recursive: true, force: true });
+      for (const made of [folder, server.folder]) await rm(made, { recursive: true, force: true });
       await rm(host, { recursive: true, force: true });
     },
   };

@@ -9,7 +9,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { open, readFile, realpath, rename, rmdir, stat } from 'node:fs/promises';
+import { open, readFile, realpath, rename, rmdir, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock, wait } from '../../clock.ts';
 import { TroupeError } from '../../errors.ts';
@@ -82,7 +82,11 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const home = launcher.folder ?? asked;
   await makePrivateFolder(home);
   await launcher.give(home);
-  if (launcher.folder !== undefined) log.info({ folder: home }, 'root may not use user namespaces: other data folder');
+  if (launcher.folder !== undefined) {
+    log.info({ folder: home }, 'root may not use user namespaces: other data folder');
+    // A pointer to where the data are, for people and tools that look here.
+    await symlink(join(home, 'data'), join(asked, 'data')).catch(() => {});
+  }
 
   const root = await launcher.place(programsFolder());
   const environment = {

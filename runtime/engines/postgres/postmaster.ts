@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { readFile, unlink } from 'node:fs/promises';
+import { readFile, realpath, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, wait } from '../../clock.ts';
 
@@ -19,12 +19,13 @@ const pollMs = 20;
 
 /** The postmaster that runs on this data folder, if one does. Also removes lock files that nobody holds. */
 export async function findPostmaster(dataFolder: string): Promise<Postmaster | undefined> {
-  const path = join(dataFolder, 'postmaster.pid');
+  const folder = await realpath(dataFolder).catch(() => dataFolder);
+  const path = join(folder, 'postmaster.pid');
   const text = await readFile(path, 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
   const lines = text.split('\n').map((line) => line.trim());
   const pid = Number(lines[0]);
-  if (Number.isInteger(pid) && pid > 1 && runs(pid) && commandOf(pid).includes(dataFolder)) {
+  if (Number.isInteger(pid) && pid > 1 && runs(pid) && commandOf(pid).includes(folder)) {
     return { pid, socketFolder: lines[4] ?? '', status: lines[7] ?? '' };
   }
   // PostgreSQL itself gives up when some other process, or a zombie, has the number.
