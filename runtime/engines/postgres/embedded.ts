@@ -9,8 +9,8 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { open, readFile, realpath, rename, rmdir, stat, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { lstat, open, readFile, realpath, rename, rmdir, stat, symlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type Clock, systemClock, wait } from '../../clock.ts';
 import { TroupeError } from '../../errors.ts';
 import { type Log, silentLog } from '../../log.ts';
@@ -84,8 +84,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   await launcher.give(home);
   if (launcher.folder !== undefined) {
     log.info({ folder: home }, 'root may not use user namespaces: other data folder');
-    // A pointer to where the data are, for people and tools that look here.
-    await symlink(join(home, 'data'), join(asked, 'data')).catch(() => {});
+    await pointTo(join(home, 'data'), join(asked, 'data'));
   }
 
   const root = await launcher.place(programsFolder());
@@ -255,6 +254,19 @@ const inUse = (folder: string): TroupeError =>
     `Another Troupe runs on the data in ${folder}. Stop it first (troupe down), or start with another data folder ` +
       '(TROUPE_DATA_DIR).',
   );
+
+/** Leaves a pointer to where the data are. Data that were made while user namespaces were allowed are not passed by. */
+async function pointTo(data: string, at: string): Promise<void> {
+  const found = await lstat(at).catch(() => undefined);
+  if (found === undefined) await symlink(data, at);
+  else if (!found.isSymbolicLink()) {
+    throw new TroupeError(
+      'UNAVAILABLE',
+      `The data in ${at} were written by root in a user namespace, which the system now forbids. Allow it again, or ` +
+        `move them to ${data} and give them to the user that owns ${dirname(data)}.`,
+    );
+  }
+}
 
 async function setAside(logFile: string): Promise<void> {
   const found = await stat(logFile).catch(() => undefined);
