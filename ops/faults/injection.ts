@@ -51,10 +51,11 @@ async function aimAtActor({ target }: Fault, options: InjectionOptions): Promise
   );
   if (address === undefined) return undefined;
   const { incarnation } = await system.admin.actor(address);
+  const life = { address, incarnation, node: system.node.pid };
   return {
     target: address,
     inject: () => system.admin.inject('crash-actor', { address }),
-    recovered: () => newLife(address, incarnation, options),
+    recovered: () => livesAnew(life, options),
   };
 }
 
@@ -76,7 +77,8 @@ async function aimAtThread({ target }: Fault, options: InjectionOptions): Promis
       const now = (await system.admin.threads()).find((one) => one.slot === slot);
       // Another node counts its threads anew.
       if (now?.status !== 'running' || (system.node.pid === node && now.incarnation <= incarnation)) return false;
-      for (const actor of actors) if (!(await newLife(actor.address, actor.incarnation, options))) return false;
+      for (const { address, incarnation } of actors)
+        if (!(await livesAnew({ address, incarnation, node }, options))) return false;
       return true;
     },
   };
@@ -90,11 +92,23 @@ function aimAtNode({ system, signal, answers, probe }: InjectionOptions): Aimed 
   };
 }
 
-/** Whether an actor lives again, and answers. One that sleeps is woken by the question. */
-async function newLife(address: string, before: number, { system, answers }: InjectionOptions): Promise<boolean> {
+/** One life of an actor, in one life of its node. */
+interface Life {
+  readonly address: string;
+  readonly incarnation: number;
+  readonly node: number;
+}
+
+/**
+ * Whether an actor has a life after this one, and answers; one that sleeps is woken by the question. After another
+ * fault has ended the node, any life is a later one, whatever its number: what was never committed is counted anew.
+ */
+async function livesAnew(life: Life, { system, answers }: InjectionOptions): Promise<boolean> {
+  const { address } = life;
   try {
     const { status, incarnation } = await system.admin.actor(address);
-    return status === 'running' && incarnation > before && (await answers(address));
+    const isLater = incarnation > life.incarnation || system.node.pid !== life.node;
+    return status === 'running' && isLater && (await answers(address));
   } catch (error) {
     if (error instanceof TroupeError && error.reason === 'NOT_FOUND') await answers(address);
     return false;
