@@ -197,12 +197,13 @@ export class Shard {
 
   async #keep(): Promise<void> {
     const { engine, log, node, succeeds } = this.#options;
-    while (!this.#closing) {
+    for (let attempt = 1; !this.#closing; attempt++) {
       try {
         const answer = await engine.leases.acquire(this.name, {
           node: node(),
           ttlMs: defaults.leaseMs,
-          ...(succeeds === undefined ? {} : { succeeds }),
+          // The lease may be our own: dropped, or given by an answer that was lost.
+          succeeds: attempt % 2 === 1 && succeeds !== undefined ? succeeds : node(),
         });
         if ('nonce' in answer) {
           await this.#takeOver(answer);
