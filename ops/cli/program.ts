@@ -15,6 +15,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   ask: async () => (await import('./message.ts')).askCommand(),
   stream: async () => (await import('./message.ts')).streamCommand(),
   faults: async () => (await import('../faults/command.ts')).faultsCommand(),
+  bench: async () => (await import('../bench/command.ts')).benchCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
   test: async () => (await import('./test.ts')).testCommand(),

@@ -1,0 +1,73 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { type Clock, wait } from '../../runtime/clock.ts';
+import { noteNode } from '../faults/run-folder.ts';
+import { identityOf } from '../process-identity.ts';
+
+/** Why there is no Redis to measure on; `undefined` where there is one. */
+export function redisMissing(): string | undefined {
+  return spawnSync('redis-server', ['--version']).status === 0
+    ? undefined
+    : 'redis-server is not installed (apt-get install redis-server)';
+}
+
+const pollMs = 20;
+const startWithinMs = 10_000;
+
+/**
+ * Starts a Redis with AOF (everysec) on a free port, in a session of its own. It ends with its run folder, in whose
+ * journal it is noted.
+ */
+export async function startRedis(folder: string, clock: Clock, signal: AbortSignal): Promise<string> {
+  const port = await freePort();
+  const dir = join(folder, 'redis');
+  mkdirSync(dir, { mode: 0o700 });
+  const flags = {
+    port: String(port),
+    bind: '127.0.0.1',
+    dir,
+    save: '',
+    appendonly: 'yes',
+    appendfsync: 'everysec',
+    'maxmemory-policy': 'noeviction',
+  };
+  const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+  const server = spawn('redis-server', words, { detached: true, stdio: 'ignore' });
+  server.unref();
+  const identity = server.pid === undefined ? undefined : identityOf(server.pid);
+  if (identity !== undefined) noteNode(folder, identity);
+  const client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => pollMs, maxRetriesPerRequest: null });
+  client.on('error', () => undefined);
+  try {
+    const until = clock.monotonic() + startWithinMs;
+    let ready = false;
+    client.ping().then(
+      () => {
+        ready = true;
+      },
+      () => undefined,
+    );
+    while (!ready) {
+      if (server.exitCode !== null) throw new Error(`redis-server ended with ${server.exitCode}`);
+      if (clock.monotonic() > until) throw new Error('redis-server did not answer in time');
+      await wait(clock, pollMs, signal);
+    }
+  } finally {
+    client.disconnect();
+  }
+  return `redis://127.0.0.1:${port}`;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
