@@ -31,6 +31,7 @@ export function adminSources(parts: AdminParts): AdminSources {
   return {
     tree: () => wholeTree(tree),
     inspection: runtime.inspection,
+    deadLetters: runtime.deadLetters,
     ...(config.settings.allowFaults ? { faults: runtime.faults } : {}),
     async readiness() {
       const checks = [await engineCheck(opened, clock), threadsCheck(runtime), shardsCheck(runtime)];

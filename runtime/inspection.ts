@@ -3,20 +3,19 @@ import type { Directory } from './activation/directory.ts';
 import { type Address, parseAddress } from './address.ts';
 import type { Asks } from './asks.ts';
 import type { Clock } from './clock.ts';
-import type { Engine } from './engines/engine.ts';
 import { TroupeError } from './errors.ts';
 import type { Hosts } from './host/hosts.ts';
 import type { FromHost, InspectedActivation } from './host/messages.ts';
-import { deadLetterView } from './mailbox/dead-letters.ts';
+import type { DeadLetterOffice } from './mailbox/dead-letter-office.ts';
 import type { Shard } from './mailbox/shard.ts';
 import type { ActorView, Inspection } from './messaging.ts';
 
 export interface InspectionOptions {
   readonly clock: Clock;
-  readonly engine: Engine;
   readonly directory: Directory;
   readonly hosts: Hosts;
   readonly shards: ReadonlyMap<string, Shard>;
+  readonly deadLetters: DeadLetterOffice;
   readonly asks: Asks;
   readonly counters: ReadonlyMap<string, number>;
 }
@@ -69,19 +68,8 @@ export class RuntimeInspection implements Inspection {
     }));
   }
 
-  async deadLetters(page: { readonly after?: string; readonly limit: number }): ReturnType<Inspection['deadLetters']> {
-    const { engine, shards } = this.#options;
-    const found = await Promise.all(
-      [...shards.keys()].map(async (shard) =>
-        (await engine.store.page(shard, 'dead', page.after ?? '', page.limit + 1)).map((row) =>
-          deadLetterView(shard, row.value),
-        ),
-      ),
-    );
-    const sorted = found.flat().sort((left, right) => (left.id < right.id ? -1 : 1));
-    const items = sorted.slice(0, page.limit);
-    const last = items.at(-1);
-    return sorted.length > page.limit && last !== undefined ? { items, nextCursor: last.id } : { items };
+  deadLetters(page: Parameters<Inspection['deadLetters']>[0]): ReturnType<Inspection['deadLetters']> {
+    return this.#options.deadLetters.list(page);
   }
 
   counters(): Readonly<Record<string, number>> {

@@ -58,6 +58,8 @@ export const limits = {
   askTimeoutMaxMs: 24 * 60 * 60 * 1_000,
   /** Stored dead letters of one shard; the oldest go first. */
   deadLettersPerShard: 10_000,
+  /** Dead letters that one replay or discard may change. */
+  deadLettersPerAction: 1_000,
   /** Microsteps of one transition before the machine counts as looping. */
   machineMicrosteps: 10_000,
   /** Living children of one dynamic supervisor, or of one actor that spawns. */

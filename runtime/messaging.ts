@@ -74,6 +74,59 @@ export interface DeadLetterView {
   readonly attempts: number;
 }
 
+/** One dead letter with what its message carried: secrets masked, long texts cut. */
+export interface DeadLetterDetail extends DeadLetterView {
+  readonly payload: Json;
+  readonly delivery: Delivery;
+  readonly from?: string;
+  readonly headers?: Json;
+  readonly deadlineMs?: number;
+}
+
+/** Which dead letters are meant; what is absent excludes none. */
+export interface DeadLetterFilter {
+  /** Pattern of the address: `*` for any characters of a segment, `**` for any segments. */
+  readonly address?: string;
+  readonly reason?: string;
+  readonly type?: string;
+  /** Written before, and at or after, these times; milliseconds since the epoch. */
+  readonly beforeMs?: number;
+  readonly afterMs?: number;
+}
+
+/** At most `limits.deadLettersPerAction`; by filter the first of them by id. */
+export type DeadLetterSelection =
+  | { readonly ids: readonly string[] }
+  | { readonly filter: DeadLetterFilter; readonly limit: number };
+
+export interface DeadLetterOutcome {
+  /** Letters that were found. */
+  readonly matched: number;
+  /** Letters that were changed: none in a dry run. */
+  readonly changed: number;
+  /** Ids of those that were changed; in a dry run of those that would be. */
+  readonly ids: readonly string[];
+  /** What was named and stays as it is. */
+  readonly skipped: readonly { readonly id: string; readonly why: 'NOT_FOUND' | 'LOST' }[];
+  readonly dryRun: boolean;
+}
+
+/** What may be done with dead letters. */
+export interface DeadLetterActions {
+  /** @throws TroupeError `NOT_FOUND` */
+  show(id: string): Promise<DeadLetterDetail>;
+  /**
+   * Sends the messages once more, under their ids and with new attempts; the letters are gone in the same commit. Keeps
+   * no order. A replay that is repeated finds no letter. `LOST` letters have no message to send.
+   *
+   * @throws TroupeError `NOT_FOUND` when none of the named ids is there, `INVALID_MESSAGE` when they are all `LOST`,
+   * `UNAVAILABLE` when a shard is not held or was lost meanwhile; repeating it is safe
+   */
+  replay(selection: DeadLetterSelection, options?: { readonly dryRun?: boolean }): Promise<DeadLetterOutcome>;
+  /** Removes the letters. @throws TroupeError `NOT_FOUND`, `UNAVAILABLE` as `replay` does */
+  discard(selection: DeadLetterSelection, options?: { readonly dryRun?: boolean }): Promise<DeadLetterOutcome>;
+}
+
 export interface ThreadView {
   readonly slot: number;
   readonly incarnation: number;
@@ -107,6 +160,7 @@ export interface Inspection {
   deadLetters(page: {
     readonly after?: string;
     readonly limit: number;
+    readonly filter?: DeadLetterFilter;
   }): Promise<{ readonly items: DeadLetterView[]; readonly nextCursor?: string }>;
   /** Running totals, for metrics; names are snake_case and end in `_total` or name a gauge. */
   counters(): Readonly<Record<string, number>>;

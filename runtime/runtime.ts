@@ -21,9 +21,10 @@ import { defaults } from './limits.ts';
 import { type Log, silentLog } from './log.ts';
 import { nodeWriter } from './mailbox/batch.ts';
 import { ChannelWriter } from './mailbox/channel.ts';
+import { DeadLetterOffice } from './mailbox/dead-letter-office.ts';
 import { Shard } from './mailbox/shard.ts';
 import { shardNames, shardOf } from './mailbox/shards.ts';
-import type { FaultControl, Inspection, Messaging } from './messaging.ts';
+import type { DeadLetterActions, FaultControl, Inspection, Messaging } from './messaging.ts';
 import { type Random, systemRandom } from './random.ts';
 import { Router } from './router.ts';
 import type { Activations, HostExit, HostSlots, SupervisionPort } from './supervision.ts';
@@ -54,6 +55,7 @@ export interface Runtime {
   readonly activations: Activations;
   readonly hosts: HostSlots;
   readonly inspection: Inspection;
+  readonly deadLetters: DeadLetterActions;
   /** The fault door; the caller decides whether it is open. */
   readonly faults: FaultControl;
   /** Epoch of this life of the node. */
@@ -95,6 +97,7 @@ class NodeRuntime implements Runtime {
   readonly activations: Directory;
   readonly hosts: Hosts;
   readonly inspection: RuntimeInspection;
+  readonly deadLetters: DeadLetterOffice;
   readonly faults: FaultControl;
   nodeEpoch: number;
   readonly #options: RuntimeOptions;
@@ -201,12 +204,18 @@ class NodeRuntime implements Runtime {
       log: this.#log,
       count,
     });
+    this.deadLetters = new DeadLetterOffice({
+      store: options.engine.store,
+      shards: this.#shards,
+      shardOf: (address) => shardOf(address, this.#shardCount),
+      count,
+    });
     this.inspection = new RuntimeInspection({
       clock: this.#clock,
-      engine: options.engine,
       directory: this.activations,
       hosts: this.hosts,
       shards: this.#shards,
+      deadLetters: this.deadLetters,
       asks: this.#asks,
       counters: this.#counters,
     });

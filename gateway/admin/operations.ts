@@ -1,10 +1,18 @@
 /** What both admin edges offer, HTTP and gRPC; each only translates. */
 
 import { parseAddress } from '../../runtime/address.ts';
-import { TroupeError } from '../../runtime/errors.ts';
+import { TroupeError, textOf } from '../../runtime/errors.ts';
 import { limits } from '../../runtime/limits.ts';
 import { type Log, silentLog } from '../../runtime/log.ts';
-import type { ActorView, DeadLetterView, FaultControl } from '../../runtime/messaging.ts';
+import type {
+  ActorView,
+  DeadLetterDetail,
+  DeadLetterFilter,
+  DeadLetterOutcome,
+  DeadLetterSelection,
+  DeadLetterView,
+  FaultControl,
+} from '../../runtime/messaging.ts';
 import { invalid } from '../admission.ts';
 import type { AdminSources } from './sources.ts';
 import { findNode, type TreeView, viewTree } from './tree-view.ts';
@@ -14,16 +22,38 @@ export type FaultOrder =
   | { readonly action: 'crash-actor' | 'hang-actor'; readonly address: string }
   | { readonly action: 'kill-thread'; readonly slot: number };
 
+/** Who acts: how the edge knows the caller, and where the call came from. */
+export interface Caller {
+  readonly by: 'token' | 'loopback';
+  readonly from: string;
+}
+
+/** Ids that an audit line names; beyond them it says how many. */
+const auditedIds = 32;
+
 export interface AdminOperations {
   /** @throws TroupeError `INVALID_ADDRESS`, `NOT_FOUND` */
   tree(root?: string, depth?: number): Promise<TreeView>;
   /** One actor, with the restarts that its supervisor counts. @throws TroupeError `INVALID_ADDRESS`, `NOT_FOUND` */
   actor(address: string): Promise<ActorView & { readonly restarts: number }>;
   /** @throws TroupeError `INVALID_MESSAGE` */
-  deadLetters(page: { readonly after?: string; readonly limit?: number }): Promise<{
+  deadLetters(page: { readonly after?: string; readonly limit?: number; readonly filter?: DeadLetterFilter }): Promise<{
     readonly items: readonly DeadLetterView[];
     readonly nextCursor?: string;
   }>;
+  /** @throws TroupeError `NOT_FOUND` */
+  deadLetter(id: string): Promise<DeadLetterDetail>;
+  /**
+   * Replays or discards, and logs who did it to what.
+   *
+   * @throws TroupeError `NOT_FOUND`, `INVALID_MESSAGE`, `UNAVAILABLE`
+   */
+  settleDeadLetters(
+    action: 'replay' | 'discard',
+    selection: DeadLetterSelection,
+    dryRun: boolean,
+    who: Caller,
+  ): Promise<DeadLetterOutcome>;
   /** Injects a fault, and logs who was hit. @throws TroupeError `PERMISSION_DENIED`, `NOT_FOUND`, `INVALID_MESSAGE` */
   inject(order: FaultOrder): Promise<void>;
 }
@@ -37,11 +67,28 @@ export function adminOperations(sources: AdminSources, log: Log = silentLog): Ad
       const view = await sources.inspection.actor(parseAddress(address));
       return { ...view, restarts: restartsOf(sources, address) };
     },
-    async deadLetters({ after, limit }) {
+    async deadLetters({ after, limit, filter }) {
       return await sources.inspection.deadLetters({
         ...(after === undefined || after === '' ? {} : { after }),
         limit: pageSize(limit),
+        ...(filter === undefined ? {} : { filter }),
       });
+    },
+    async deadLetter(id) {
+      return await sources.deadLetters.show(id);
+    },
+    async settleDeadLetters(action, selection, dryRun, who) {
+      const asked = 'ids' in selection ? { asked: selection.ids.slice(0, auditedIds) } : selection;
+      const audit = { audit: true, action: `dead-letters.${action}`, ...who, ...asked, dryRun };
+      try {
+        const outcome = await sources.deadLetters[action](selection, { dryRun });
+        const { matched, changed } = outcome;
+        log.warn({ ...audit, matched, changed, ids: outcome.ids.slice(0, auditedIds) }, 'dead letters were acted on');
+        return outcome;
+      } catch (error) {
+        log.warn({ ...audit, error: textOf(error) }, 'acting on dead letters failed');
+        throw error;
+      }
     },
     async inject(order) {
       const faults = sources.faults;

@@ -73,6 +73,22 @@ export const deadLetterSchema = z.object({
   attempts: z.number().int(),
 });
 
+export const deadLetterDetailSchema = deadLetterSchema.extend({
+  payload: json,
+  delivery: z.string(),
+  from: z.string().optional(),
+  headers: json.optional(),
+  deadlineMs: z.number().optional(),
+});
+
+export const deadLetterOutcomeSchema = z.object({
+  matched: z.number().int(),
+  changed: z.number().int().meta({ description: 'None in a dry run' }),
+  ids: z.array(z.string()).readonly().meta({ description: 'What was changed; in a dry run what would be' }),
+  skipped: z.array(z.object({ id: z.string(), why: z.enum(['NOT_FOUND', 'LOST']) })).readonly(),
+  dryRun: z.boolean(),
+});
+
 /** Every list looks alike. */
 export function listOf<Item extends z.ZodType>(item: Item) {
   return z.object({ items: z.array(item).readonly(), nextCursor: z.string().nullable(), asOf: z.string() });

@@ -1,4 +1,7 @@
-/** The admin HTTP edge: reads the running system; its only changes are faults, where the node allows them. */
+/**
+ * The admin HTTP edge: reads the running system; its only changes are what is done with dead letters, and faults where
+ * the node allows them.
+ */
 
 import * as z from 'zod';
 import { systemClock } from '../../runtime/clock.ts';
@@ -9,17 +12,10 @@ import type { Edge } from '../edge.ts';
 import { createHttpApp, type HttpAppOptions, openEdge } from '../http/app.ts';
 import { addProbes } from '../http/probes.ts';
 import { anyProblem } from '../http/schemas.ts';
+import { addDeadLetterRoutes } from './dead-letter-routes.ts';
 import { adminMetrics } from './metrics.ts';
 import { adminOperations, pageSize } from './operations.ts';
-import {
-  actorSchema,
-  deadLetterSchema,
-  listOf,
-  namedSchemas,
-  shardSchema,
-  threadSchema,
-  treeSchema,
-} from './schemas.ts';
+import { actorSchema, listOf, namedSchemas, shardSchema, threadSchema, treeSchema } from './schemas.ts';
 import type { AdminSources } from './sources.ts';
 
 export interface AdminServerOptions extends HttpAppOptions {
@@ -147,24 +143,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Edg
     { schema: { summary: 'The shards of the engine', response: { 200: listOf(shardSchema) } } },
     async () => ({ items: sources.inspection.shards(), nextCursor: null, asOf: asOf() }),
   );
-  app.get(
-    '/admin/v1/dead-letters',
-    {
-      schema: {
-        summary: 'Messages that could not be handled, by ascending id',
-        querystring: z.strictObject({ cursor: z.string().optional(), limit: count.optional() }),
-        response: { 200: listOf(deadLetterSchema), default: anyProblem },
-      },
-    },
-    async ({ query }) => {
-      const limit = numberOf(query.limit);
-      const page = await operations.deadLetters({
-        ...(query.cursor === undefined ? {} : { after: query.cursor }),
-        ...(limit === undefined ? {} : { limit }),
-      });
-      return { items: page.items, nextCursor: page.nextCursor ?? null, asOf: asOf() };
-    },
-  );
+  addDeadLetterRoutes(app, { operations, by: options.token === undefined ? 'loopback' : 'token', asOf });
   app.get(
     '/admin/v1/config',
     {

@@ -1,10 +1,10 @@
 /**
- * What the admin edges read, and the one door for faults. The node that wires everything fills it in; nothing here is
+ * What the admin edges read, what they may do with dead letters, and the one door for faults. The node that wires everything fills it in; nothing here is
  * computed while nobody asks.
  */
 
 import type { Json } from '../../runtime/envelope.ts';
-import type { FaultControl, Inspection } from '../../runtime/messaging.ts';
+import type { DeadLetterActions, FaultControl, Inspection } from '../../runtime/messaging.ts';
 
 /** One node of the supervision tree, as the supervisors describe it. */
 export interface TreeSource {
@@ -47,6 +47,7 @@ export interface AdminSources {
   /** The whole tree, from its root. */
   tree(): TreeSource;
   readonly inspection: Inspection;
+  readonly deadLetters: DeadLetterActions;
   /** Absent unless the node was started with `--allow-faults`. */
   readonly faults?: FaultControl;
   readiness(): Promise<Readiness>;

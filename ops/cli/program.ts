@@ -14,6 +14,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   tell: async () => (await import('./message.ts')).tellCommand(),
   ask: async () => (await import('./message.ts')).askCommand(),
   stream: async () => (await import('./message.ts')).streamCommand(),
+  'dead-letters': async () => (await import('./dead-letters.ts')).deadLettersCommand(),
   faults: async () => (await import('../faults/command.ts')).faultsCommand(),
   bench: async () => (await import('../bench/command.ts')).benchCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),

@@ -2,17 +2,21 @@ import type { Address } from '../address.ts';
 import type { ShardStore, StoreOperation } from '../engines/engine.ts';
 import type { Envelope } from '../envelope.ts';
 import { limits } from '../limits.ts';
-import type { DeadLetterView } from '../messaging.ts';
+import type { DeadLetterDetail, DeadLetterView } from '../messaging.ts';
+import { redact } from '../redact.ts';
 
-/** Why a durable message ended unhandled. */
-export type DeadLetterReason =
-  | 'ATTEMPTS_SPENT'
-  | 'EXPIRED'
-  | 'NOT_FOUND'
-  | 'UNKNOWN_TYPE'
-  | 'INVALID_MESSAGE'
-  | 'LOST'
-  | 'STALE_WRITER';
+/** Why a durable message can end unhandled. */
+export const deadLetterReasons = [
+  'ATTEMPTS_SPENT',
+  'EXPIRED',
+  'NOT_FOUND',
+  'UNKNOWN_TYPE',
+  'INVALID_MESSAGE',
+  'LOST',
+  'STALE_WRITER',
+] as const;
+
+export type DeadLetterReason = (typeof deadLetterReasons)[number];
 
 /** A durable message that was taken without being handled, with its whole history. Stored under its envelope's id. */
 export interface DeadLetter {
@@ -27,6 +31,20 @@ export function deadLetterOperations(letter: DeadLetter): StoreOperation[] {
     { op: 'put', table: 'dead', key: letter.envelope.id, value: JSON.stringify(letter) },
     { op: 'rank', index: 'dead', member: letter.envelope.id, score: letter.atMs },
   ];
+}
+
+export function discardOperations(id: string): StoreOperation[] {
+  return [
+    { op: 'delete', table: 'dead', key: id },
+    { op: 'unrank', index: 'dead', member: id },
+  ];
+}
+
+/** The envelope of a letter as it goes out again: a first attempt of the same id, without a deadline that is past. */
+export function replayedEnvelope({ envelope }: DeadLetter, nowMs: number): Envelope {
+  const { deadlineMs, ...rest } = envelope;
+  const keepsDeadline = deadlineMs !== undefined && deadlineMs > nowMs;
+  return { ...rest, ...(keepsDeadline ? { deadlineMs } : {}), attempt: 1 };
 }
 
 /** The letter that stands for what an engine lost: everything of a channel up to a number. */
@@ -56,16 +74,16 @@ export async function discardOldestLetters(
   const count = Math.min(excess, limits.batchEnvelopes);
   const oldest = await store.ranked(shard, 'dead', Number.MAX_SAFE_INTEGER, count);
   return {
-    operations: oldest.flatMap(({ member }): StoreOperation[] => [
-      { op: 'delete', table: 'dead', key: member },
-      { op: 'unrank', index: 'dead', member },
-    ]),
+    operations: oldest.flatMap(({ member }) => discardOperations(member)),
     more: excess > oldest.length,
   };
 }
 
-export function deadLetterView(shard: string, text: string): DeadLetterView {
-  const letter = JSON.parse(text) as DeadLetter;
+export function decodeDeadLetter(text: string): DeadLetter {
+  return JSON.parse(text) as DeadLetter;
+}
+
+export function deadLetterView(shard: string, letter: DeadLetter): DeadLetterView {
   return {
     id: letter.envelope.id,
     shard,
@@ -75,5 +93,18 @@ export function deadLetterView(shard: string, text: string): DeadLetterView {
     errors: letter.errors,
     atMs: letter.atMs,
     attempts: letter.envelope.attempt,
+  };
+}
+
+/** A letter with what its message carried, cut and masked for people. */
+export function deadLetterDetail(shard: string, letter: DeadLetter): DeadLetterDetail {
+  const { payload, delivery, from, headers, deadlineMs } = letter.envelope;
+  return {
+    ...deadLetterView(shard, letter),
+    payload: redact(payload),
+    delivery,
+    ...(from === undefined ? {} : { from }),
+    ...(headers === undefined ? {} : { headers: redact(headers) }),
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
   };
 }

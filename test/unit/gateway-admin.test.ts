@@ -8,7 +8,7 @@ import type { Edge } from '../../gateway/edge.ts';
 import { startGrpcServer } from '../../gateway/grpc/server.ts';
 import type { Problem } from '../../gateway/http/problem.ts';
 import { TroupeError } from '../../runtime/errors.ts';
-import type { ActorView } from '../../runtime/messaging.ts';
+import type { ActorView, DeadLetterOutcome, DeadLetterSelection } from '../../runtime/messaging.ts';
 import { FakeMessaging } from '../support/fake-messaging.ts';
 import { reflectedClient } from '../support/reflected-client.ts';
 
@@ -33,6 +33,10 @@ function actor(address: string): ActorView {
 }
 
 function sourcesWith(done: string[] | undefined): AdminSources {
+  const told = (action: string, selection: DeadLetterSelection, options?: object): DeadLetterOutcome => {
+    done?.push(`${action} ${JSON.stringify({ ...selection, ...options })}`);
+    return { matched: 0, changed: 0, ids: [], skipped: [], dryRun: false };
+  };
   const awake = [ledger, '/ledger/b', '/ledger/a'].map(actor);
   return {
     tree: () =>
@@ -68,6 +72,13 @@ function sourcesWith(done: string[] | undefined): AdminSources {
         nextCursor: 'next',
       }),
       counters: () => ({ tells_total: 3, open_asks: 1 }),
+    },
+    deadLetters: {
+      show: async (id) => {
+        throw new TroupeError('NOT_FOUND', `no dead letter has the id ${id}`);
+      },
+      replay: async (selection, options) => told('replay', selection, options),
+      discard: async (selection, options) => told('discard', selection, options),
     },
     ...(done === undefined
       ? {}

@@ -1,0 +1,262 @@
+/**
+ * Where dead letters are looked at, sent once more, and thrown away.
+ *
+ * Invariants:
+ * 1. A replay is one unit of the letter's shard: the letter goes and its envelope enters the outbox, both or neither.
+ * 2. A letter is read and acted on under one lease epoch, one action of a shard at a time, so two replays of one letter
+ *    send it once.
+ * 3. What an action answers as changed is committed.
+ */
+
+import type { Address } from '../address.ts';
+import { addressGlob } from '../address-glob.ts';
+import type { ShardStore, StoreOperation } from '../engines/engine.ts';
+import { TroupeError, textOf } from '../errors.ts';
+import type {
+  DeadLetterActions,
+  DeadLetterDetail,
+  DeadLetterFilter,
+  DeadLetterOutcome,
+  DeadLetterSelection,
+  Inspection,
+} from '../messaging.ts';
+import {
+  type DeadLetter,
+  deadLetterDetail,
+  deadLetterView,
+  decodeDeadLetter,
+  discardOperations,
+  replayedEnvelope,
+} from './dead-letters.ts';
+import type { Shard } from './shard.ts';
+
+export interface DeadLetterOfficeOptions {
+  readonly store: ShardStore;
+  readonly shards: ReadonlyMap<string, Shard>;
+  /** The shard of an address. */
+  readonly shardOf: (address: Address) => string;
+  readonly count: (name: string, by?: number) => void;
+}
+
+type Action = 'replay' | 'discard';
+type Test = (letter: DeadLetter) => boolean;
+
+interface Found {
+  readonly shard: string;
+  readonly letter: DeadLetter;
+}
+
+interface Place {
+  readonly shard: string;
+  readonly id: string;
+}
+
+/** Letters that are read, and changed, at once. */
+const lettersAtOnce = 64;
+
+export class DeadLetterOffice implements DeadLetterActions {
+  readonly #options: DeadLetterOfficeOptions;
+  /** The end of the last action of each shard. */
+  readonly #lastActions = new Map<string, Promise<void>>();
+
+  constructor(options: DeadLetterOfficeOptions) {
+    this.#options = options;
+  }
+
+  /** Letters by ascending id. */
+  async list(page: Parameters<Inspection['deadLetters']>[0]): ReturnType<Inspection['deadLetters']> {
+    const found = await this.#scan(testOf(page.filter ?? {}), page.limit + 1, page.after, ({ shard, letter }) =>
+      deadLetterView(shard, letter),
+    );
+    const items = found.slice(0, page.limit);
+    const last = items.at(-1);
+    return found.length > page.limit && last !== undefined ? { items, nextCursor: last.id } : { items };
+  }
+
+  async show(id: string): Promise<DeadLetterDetail> {
+    const [found] = await this.#find(id);
+    if (found === undefined) throw notFound(id);
+    return deadLetterDetail(found.shard, found.letter);
+  }
+
+  replay(selection: DeadLetterSelection, options: { readonly dryRun?: boolean } = {}): Promise<DeadLetterOutcome> {
+    if ('filter' in selection && selection.filter.reason === 'LOST') throw nothingToSend();
+    return this.#act('replay', selection, options.dryRun === true);
+  }
+
+  discard(selection: DeadLetterSelection, options: { readonly dryRun?: boolean } = {}): Promise<DeadLetterOutcome> {
+    return this.#act('discard', selection, options.dryRun === true);
+  }
+
+  async #act(action: Action, selection: DeadLetterSelection, dryRun: boolean): Promise<DeadLetterOutcome> {
+    const fits: Test = (letter) => action === 'discard' || letter.reason !== 'LOST';
+    const skipped: { id: string; why: 'NOT_FOUND' | 'LOST' }[] = [];
+    const places: Place[] = [];
+    let test = fits;
+    let matched = 0;
+    if ('ids' in selection) {
+      for (const id of new Set(selection.ids)) {
+        const found = await this.#find(id);
+        if (found.length === 0) skipped.push({ id, why: 'NOT_FOUND' });
+        else if (!found.every(({ letter }) => fits(letter))) skipped.push({ id, why: 'LOST' });
+        else places.push(...found.map(placeOf));
+        matched += found.length;
+      }
+      const [first] = skipped;
+      if (places.length === 0 && first !== undefined) throw first.why === 'LOST' ? nothingToSend() : notFound(first.id);
+    } else {
+      const matches = testOf(selection.filter);
+      test = (letter) => fits(letter) && matches(letter);
+      places.push(...(await this.#scan(test, selection.limit, undefined, placeOf)));
+      matched = places.length;
+    }
+    if (dryRun) return { matched, changed: 0, ids: places.map(({ id }) => id), skipped, dryRun };
+    const ids = await this.#change(action, places, test);
+    if ('ids' in selection) {
+      // They went between the look and the deed: another action had them.
+      const gone = places.filter(({ id }) => !ids.includes(id));
+      skipped.push(...gone.map(({ id }) => ({ id, why: 'NOT_FOUND' as const })));
+    }
+    return { matched, changed: ids.length, ids, skipped, dryRun };
+  }
+
+  /** Resolves with the ids of what was changed, all of it committed. */
+  async #change(action: Action, places: readonly Place[], test: Test): Promise<string[]> {
+    const ids: string[] = [];
+    const done = action === 'replay' ? 'dead_letters_replayed_total' : 'dead_letters_discarded_total';
+    try {
+      for (const [shard, there] of Map.groupBy(places, (place) => place.shard)) {
+        for (let start = 0; start < there.length; start += lettersAtOnce) {
+          const few = there.slice(start, start + lettersAtOnce).map(({ id }) => id);
+          const changed = await this.#alone(shard, () => this.#changeFew(action, shard, few, test));
+          this.#options.count(done, changed.length);
+          ids.push(...changed);
+        }
+      }
+    } catch (error) {
+      throw new TroupeError(
+        'UNAVAILABLE',
+        `${ids.length} of ${places.length} letters are done, then: ${textOf(error)}; run it again for the others`,
+        { outcome: 'unknown', retryAfterMs: 1_000, cause: error },
+      );
+    }
+    return ids;
+  }
+
+  async #changeFew(action: Action, name: string, ids: readonly string[], test: Test): Promise<string[]> {
+    const shard = this.#options.shards.get(name);
+    const epoch = shard?.view().epoch;
+    if (shard === undefined || !shard.held) throw new Error(`shard ${name} is not held by this node`);
+    const read = await Promise.all(ids.map((id) => this.#read(name, id)));
+    const letters = read.filter((letter) => letter !== undefined).filter(test);
+    if (letters.length === 0) return [];
+    // A letter that was read under another lease may be somebody else's deed by now.
+    if (!shard.held || shard.view().epoch !== epoch) throw new Error(`shard ${name} was lost meanwhile`);
+    const operations: StoreOperation[] = [];
+    const entered: (() => void)[] = [];
+    for (const letter of letters) {
+      operations.push(...discardOperations(letter.envelope.id));
+      if (action === 'discard') continue;
+      const envelope = replayedEnvelope(letter, shard.now());
+      const entry = shard.enterOutbox(this.#options.shardOf(envelope.to), envelope);
+      operations.push(...entry.operations);
+      entered.push(entry.committed);
+    }
+    if (!(await commit(shard, operations, entered))) throw new Error(`shard ${name} was lost meanwhile`);
+    return letters.map(({ envelope }) => envelope.id);
+  }
+
+  /** One action of a shard after the other. */
+  async #alone<T>(shard: string, act: () => Promise<T>): Promise<T> {
+    const mine = (this.#lastActions.get(shard) ?? Promise.resolve()).then(act);
+    this.#lastActions.set(
+      shard,
+      mine.then(
+        () => undefined,
+        () => undefined,
+      ),
+    );
+    return mine;
+  }
+
+  async #read(shard: string, id: string): Promise<DeadLetter | undefined> {
+    const text = await this.#options.store.get(shard, 'dead', id);
+    return text === undefined ? undefined : decodeDeadLetter(text);
+  }
+
+  /** An id does not say where its letter lies; letters of losses may share one between shards. */
+  async #find(id: string): Promise<Found[]> {
+    const found = await Promise.all(
+      [...this.#options.shards.keys()].map(async (shard) => ({ shard, letter: await this.#read(shard, id) })),
+    );
+    return found.flatMap(({ shard, letter }) => (letter === undefined ? [] : [{ shard, letter }]));
+  }
+
+  /** The first letters that pass the test, by ascending id; of each only what `use` makes of it is kept. */
+  async #scan<T extends { readonly id: string }>(
+    test: Test,
+    limit: number,
+    after: string | undefined,
+    use: (found: Found) => T,
+  ): Promise<T[]> {
+    const all: T[] = [];
+    const pageRows = Math.min(limit, lettersAtOnce);
+    for (const shard of this.#options.shards.keys()) {
+      let cursor: string | undefined = after ?? '';
+      let found = 0;
+      while (cursor !== undefined && found < limit) {
+        const rows = await this.#options.store.page(shard, 'dead', cursor, pageRows);
+        for (const { value } of rows) {
+          const letter = decodeDeadLetter(value);
+          if (!test(letter)) continue;
+          all.push(use({ shard, letter }));
+          found++;
+        }
+        cursor = rows.length < pageRows ? undefined : rows.at(-1)?.key;
+      }
+    }
+    return all.sort((left, right) => (left.id < right.id ? -1 : 1)).slice(0, limit);
+  }
+}
+
+const placeOf = ({ shard, letter }: Found): Place => ({ shard, id: letter.envelope.id });
+
+/** Resolves true when the operations are committed, false when the shard was lost before that was known. */
+function commit(shard: Shard, operations: readonly StoreOperation[], entered: readonly (() => void)[]) {
+  return new Promise<boolean>((resolve) => {
+    shard.submit({
+      operations,
+      mails: [],
+      onCommitted: () => {
+        for (const committed of entered) committed();
+        resolve(true);
+      },
+    });
+    // Idle without a commit: what was submitted was dropped with its epoch.
+    void shard.idle().then(() => resolve(false));
+  });
+}
+
+function testOf({ address, reason, type, beforeMs, afterMs }: DeadLetterFilter): Test {
+  const meansAddress = address === undefined ? () => true : addressGlob(address);
+  return (letter) =>
+    (reason === undefined || letter.reason === reason) &&
+    (type === undefined || letter.envelope.type === type) &&
+    (beforeMs === undefined || letter.atMs < beforeMs) &&
+    (afterMs === undefined || letter.atMs >= afterMs) &&
+    meansAddress(letter.envelope.to);
+}
+
+function notFound(id: string): TroupeError {
+  return new TroupeError(
+    'NOT_FOUND',
+    `no dead letter has the id ${id}: it was replayed or discarded, or never was; list them with: troupe dead-letters list`,
+  );
+}
+
+function nothingToSend(): TroupeError {
+  return new TroupeError(
+    'INVALID_MESSAGE',
+    'a LOST letter stands for messages that the engine lost and cannot be replayed; send them anew, and discard the letter',
+  );
+}
