@@ -1,6 +1,7 @@
 /** The admin port as a fault run uses it. Calls are short, and none hangs on a node that was just killed. */
 
 import type { TreeView } from '../../gateway/index.ts';
+import type { Clock } from '../../runtime/clock.ts';
 import { TroupeError, textOf } from '../../runtime/errors.ts';
 import type { ActorView, DeadLetterView, ShardView, ThreadView } from '../../runtime/messaging.ts';
 import { problemError, reachable } from '../cli/node-client.ts';
@@ -16,9 +17,11 @@ interface List<Item> {
 
 export class AdminClient {
   readonly #node: NodeFile;
+  readonly #clock: Clock;
 
-  constructor(node: NodeFile) {
+  constructor(node: NodeFile, clock: Clock) {
     this.#node = node;
+    this.#clock = clock;
   }
 
   async isReady(): Promise<boolean> {
@@ -71,21 +74,26 @@ export class AdminClient {
 
   async #call(path: string, body?: object): Promise<unknown> {
     const { admin, token } = this.#node;
+    const late = new AbortController();
+    const cancel = this.#clock.after(callWithinMs, () => late.abort(new Error(`no answer within ${callWithinMs} ms`)));
     let response: Response;
+    let text: string;
     try {
       response = await fetch(`http://${reachable(admin)}${path}`, {
         method: body === undefined ? 'GET' : 'POST',
-        signal: AbortSignal.timeout(callWithinMs),
+        signal: late.signal,
         headers: {
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
+      text = await response.text();
     } catch (error) {
       throw new TroupeError('UNAVAILABLE', `the admin port ${admin} does not answer: ${textOf(error)}`);
+    } finally {
+      cancel();
     }
-    const text = await response.text();
     if (response.ok) return JSON.parse(text);
     throw problemError(response.status, text);
   }

@@ -234,7 +234,7 @@ class Run {
     const { attach, app = '', engine = 'embedded', threads = 2 } = scenario.system;
     if (attach !== undefined) {
       const data = resolve(folder, attach);
-      const system = attachedSystem(data);
+      const system = attachedSystem(data, clock);
       if (system === undefined)
         throw new CommandFailed(exitCodes.unreachable, `no node is running on ${data}`, 'start it with: troupe up');
       if (scenario.faults.length > 0 && !(await system.admin.allowsFaults()))

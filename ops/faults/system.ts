@@ -79,7 +79,7 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
     const until = clock.monotonic() + startWithinMs;
     while (clock.monotonic() < until) {
       const found = findNode(dataFolderOf(folder));
-      if (found !== undefined && found.pid === pid && (await new AdminClient(found).isReady())) return found;
+      if (found !== undefined && found.pid === pid && (await new AdminClient(found, clock).isReady())) return found;
       if (pid === undefined || child.exitCode !== null || child.signalCode !== null)
         throw new StartFailed(`the node ended with ${child.exitCode ?? child.signalCode}:\n${tailOf(folder)}`);
       await wait(clock, pollMs, signal);
@@ -94,7 +94,7 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
     throw error;
   }
   let up = true;
-  let admin = new AdminClient(node);
+  let admin = new AdminClient(node, clock);
   const ready: NodeFile = node;
   return {
     get node() {
@@ -115,7 +115,7 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
       child.kill('SIGKILL');
       await exited;
       node = await start(signal);
-      admin = new AdminClient(node);
+      admin = new AdminClient(node, clock);
       up = true;
     },
     end,
@@ -161,12 +161,12 @@ function readLog(folder: string): string {
 const tailOf = (folder: string): string => readLog(folder).slice(-logTailCharacters).trim() || 'it said nothing';
 
 /** The node that runs on a data folder; `undefined` when none does. */
-export function attachedSystem(dataFolder: string): System | undefined {
+export function attachedSystem(dataFolder: string, clock: Clock): System | undefined {
   const node = findNode(dataFolder);
   if (node === undefined) return undefined;
   return {
     node,
-    admin: new AdminClient(node),
+    admin: new AdminClient(node, clock),
     get up() {
       return findNode(dataFolder) !== undefined;
     },
