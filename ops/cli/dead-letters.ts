@@ -1,9 +1,10 @@
 import { Command, Option } from 'commander';
+import { TroupeError } from '../../runtime/errors.ts';
 import { limits } from '../../runtime/limits.ts';
 import { deadLetterReasons } from '../../runtime/mailbox/dead-letters.ts';
 import type { DeadLetterDetail, DeadLetterOutcome, DeadLetterView } from '../../runtime/messaging.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { usageFault } from './failure.ts';
+import { CommandFailed, usageFault } from './failure.ts';
 import { callAdmin, type NodeOptions, runningNode, withNodeOptions } from './node-client.ts';
 import { type OutputFormat, outputOption, pairs, print, printJson, say, table } from './output.ts';
 
@@ -33,8 +34,6 @@ interface Page {
   readonly nextCursor: string | null;
 }
 
-const path = '/admin/v1/dead-letters';
-
 /** `troupe dead-letters`: messages that ended unhandled; look at them, send them once more, or throw them away. */
 export function deadLettersCommand(): Command {
   return new Command('dead-letters')
@@ -43,6 +42,18 @@ export function deadLettersCommand(): Command {
     .addCommand(showCommand())
     .addCommand(actionCommand('replay', 'send their messages once more, under the same ids'))
     .addCommand(actionCommand('discard', 'remove them for good'));
+}
+
+async function call(options: NodeOptions & { readonly output: OutputFormat }, path: string, body?: object) {
+  const node = runningNode(options);
+  try {
+    return await callAdmin(node, `/admin/v1/dead-letters${path}`, body === undefined ? 'GET' : 'POST', body);
+  } catch (error) {
+    // The advice that goes with this reason is about addresses; the message has that for letters.
+    if (options.output === 'table' && error instanceof TroupeError && error.reason === 'NOT_FOUND')
+      throw new CommandFailed(exitCodes.notFound, error.message);
+    throw error;
+  }
 }
 
 function withFilterOptions(command: Command): Command {
@@ -64,7 +75,7 @@ function listCommand(): Command {
     const query = new URLSearchParams(filterOf(options));
     if (options.cursor !== undefined) query.set('cursor', options.cursor);
     if (options.limit !== undefined) query.set('limit', String(wholeNumber(options.limit, limits.pageItems)));
-    const page = (await callAdmin(runningNode(options), `${path}?${query}`)) as Page;
+    const page = (await call(options, `?${query}`)) as Page;
     if (options.output === 'json') return printJson(page);
     if (options.output === 'jsonl') for (const item of page.items) printJson(item, 'jsonl');
     else if (page.items.length === 0) say('there are no such dead letters');
@@ -80,7 +91,7 @@ function showCommand(): Command {
       .argument('<id>', 'id of the letter, which is that of its message')
       .addOption(outputOption()),
   ).action(async (id: string, options: NodeOptions & { output: OutputFormat }) => {
-    const letter = (await callAdmin(runningNode(options), `${path}/${encodeURIComponent(id)}`)) as DeadLetterDetail;
+    const letter = (await call(options, `/${encodeURIComponent(id)}`)) as DeadLetterDetail;
     if (options.output !== 'table') return printJson(letter, options.output);
     print(
       pairs([
@@ -112,12 +123,7 @@ function actionCommand(action: 'replay' | 'discard', description: string): Comma
       .addOption(outputOption()),
   ).action(async (ids: string[], options: ActionOptions) => {
     const body = { ...orderOf(ids, options), dryRun: options.dryRun === true };
-    const outcome = (await callAdmin(
-      runningNode(options),
-      `${path}/actions/${action}`,
-      'POST',
-      body,
-    )) as DeadLetterOutcome;
+    const outcome = (await call(options, `/actions/${action}`, body)) as DeadLetterOutcome;
     if (options.output === 'table') printOutcome(action, outcome);
     else printJson(outcome, options.output);
     for (const { id, why } of outcome.skipped)

@@ -79,13 +79,19 @@ export class DeadLetterOffice implements DeadLetterActions {
     return deadLetterDetail(found.shard, found.letter);
   }
 
-  replay(selection: DeadLetterSelection, options: { readonly dryRun?: boolean } = {}): Promise<DeadLetterOutcome> {
+  async replay(
+    selection: DeadLetterSelection,
+    options: { readonly dryRun?: boolean } = {},
+  ): Promise<DeadLetterOutcome> {
     if ('filter' in selection && selection.filter.reason === 'LOST') throw nothingToSend();
-    return this.#act('replay', selection, options.dryRun === true);
+    return await this.#act('replay', selection, options.dryRun === true);
   }
 
-  discard(selection: DeadLetterSelection, options: { readonly dryRun?: boolean } = {}): Promise<DeadLetterOutcome> {
-    return this.#act('discard', selection, options.dryRun === true);
+  async discard(
+    selection: DeadLetterSelection,
+    options: { readonly dryRun?: boolean } = {},
+  ): Promise<DeadLetterOutcome> {
+    return await this.#act('discard', selection, options.dryRun === true);
   }
 
   async #act(action: Action, selection: DeadLetterSelection, dryRun: boolean): Promise<DeadLetterOutcome> {
@@ -176,7 +182,7 @@ export class DeadLetterOffice implements DeadLetterActions {
         () => undefined,
       ),
     );
-    return mine;
+    return await mine;
   }
 
   async #read(shard: string, id: string): Promise<DeadLetter | undefined> {

@@ -8,6 +8,7 @@ import type { Edge } from '../../gateway/edge.ts';
 import { startGrpcServer } from '../../gateway/grpc/server.ts';
 import type { Problem } from '../../gateway/http/problem.ts';
 import { TroupeError } from '../../runtime/errors.ts';
+import { type Log, silentLog } from '../../runtime/log.ts';
 import type { ActorView, DeadLetterOutcome, DeadLetterSelection } from '../../runtime/messaging.ts';
 import { FakeMessaging } from '../support/fake-messaging.ts';
 import { reflectedClient } from '../support/reflected-client.ts';
@@ -183,6 +184,65 @@ describe('the admin edge', () => {
     assert.equal((await get<Problem>('/admin/v1/dead-letters?limit=501')).body.reason, 'INVALID_MESSAGE');
     for (const list of ['threads', 'shards', 'config'])
       assert.ok((await get<Page>(`/admin/v1/${list}`)).body.items.length > 0, list);
+  });
+
+  test('dead letters are acted on by ids or by filter, never by neither, and each deed leaves an audit line', async () => {
+    const lines: object[] = [];
+    const log: Log = { ...silentLog, warn: (fields) => void lines.push(fields), child: () => log };
+    const address = '127.0.0.1:0';
+    const audited = await startAdminServer({
+      address,
+      flag: '--admin-addr',
+      sources: sourcesWith(done),
+      token: 'secret',
+      log,
+    });
+    const post = async (action: string, body: object): Promise<{ status: number; reason?: string }> => {
+      const response = await fetch(`http://${audited.address}/admin/v1/dead-letters/actions/${action}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: 'Bearer secret' },
+        body: JSON.stringify(body),
+      });
+      const { reason } = (await response.json()) as { reason?: string };
+      return { status: response.status, ...(reason === undefined ? {} : { reason }) };
+    };
+    try {
+      const refused = { status: 400, reason: 'INVALID_MESSAGE' };
+      for (const body of [
+        {},
+        { ids: [] },
+        { ids: ['a'], filter: {} },
+        { filter: { reason: 'BECAUSE' } },
+        { filter: { before: 'yesterday' } },
+        { filter: {}, limit: 1_001 },
+        { ids: Array.from({ length: 1_001 }, String) },
+        { filter: { adress: '/a' } },
+      ])
+        assert.deepEqual(await post('replay', body), refused, JSON.stringify(body).slice(0, 80));
+      assert.deepEqual([done, lines], [[], []]);
+      const filter = { address: '/a/*', after: '1970-01-01T00:00:01Z' };
+      assert.deepEqual(await post('replay', { ids: ['a'], dryRun: true }), { status: 200 });
+      assert.deepEqual(await post('discard', { filter, limit: 5 }), { status: 200 });
+      assert.deepEqual(done, [
+        'replay {"ids":["a"],"dryRun":true}',
+        'discard {"filter":{"address":"/a/*","afterMs":1000},"limit":5,"dryRun":false}',
+      ]);
+      const who = { audit: true, by: 'token', from: '127.0.0.1', matched: 0, changed: 0, ids: [] };
+      assert.deepEqual(lines, [
+        { ...who, action: 'dead-letters.replay', asked: ['a'], dryRun: true },
+        {
+          ...who,
+          action: 'dead-letters.discard',
+          filter: { address: '/a/*', afterMs: 1_000 },
+          limit: 5,
+          dryRun: false,
+        },
+      ]);
+    } finally {
+      await audited.stop(0);
+    }
+    assert.equal((await get<Problem>('/admin/v1/dead-letters/nobody')).body.reason, 'NOT_FOUND');
+    assert.equal((await get<Problem>('/admin/v1/dead-letters?reason=BECAUSE')).status, 400);
   });
 
   test('readiness lists each check; liveness asks nobody', async () => {
