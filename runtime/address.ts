@@ -4,7 +4,10 @@ import { limits } from './limits.ts';
 /** An actor's path in the supervision tree, such as `/agents/claude`; only `parseAddress` makes one. */
 export type Address = string & { readonly __address: unique symbol };
 
-const segment = new RegExp(`^[A-Za-z0-9._~-]{1,${limits.addressSegmentCharacters}}$`);
+const segmentPattern = `[A-Za-z0-9._~-]{1,${limits.addressSegmentCharacters}}`;
+const segment = new RegExp(`^${segmentPattern}$`);
+/** What has no fault; what does not match is looked at more closely. */
+const whole = new RegExp(`^(?:/(?!\\.{1,2}(?:/|$))${segmentPattern}){1,${limits.addressDepth}}$`);
 
 /**
  * Checks and brands an address: segments of `[A-Za-z0-9._~-]{1,64}` behind slashes, depth ≤ 16, whole ≤ 512 bytes.
@@ -20,6 +23,7 @@ export function parseAddress(text: unknown): Address {
 function addressFault(text: unknown): string | undefined {
   if (typeof text !== 'string' || text === '') return 'the address is missing; write one such as /agents/claude';
   if (text.length > limits.addressBytes) return `the address is longer than ${limits.addressBytes} bytes`;
+  if (whole.test(text)) return undefined;
   if (!text.startsWith('/')) return 'the address must begin with "/"';
   const segments = text.slice(1).split('/');
   if (segments.length > limits.addressDepth) return `the address has more than ${limits.addressDepth} segments`;

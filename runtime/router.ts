@@ -46,6 +46,9 @@ interface Handed {
   readonly written: Promise<void> | undefined;
 }
 
+/** An envelope that is still being written. */
+type Draft = { -readonly [Field in keyof Envelope]: Envelope[Field] };
+
 export class Router {
   readonly #options: RouterOptions;
   /** The last message that waits for an actor to run, by address. */
@@ -64,7 +67,8 @@ export class Router {
   async tell(message: OutgoingMessage, from?: Address): Promise<{ readonly messageId: string }> {
     const to = this.#admit(message, from);
     const hand = (definition: ActorDefinition): Handed => {
-      const envelope = this.#envelope(to, message, definition, from);
+      const delivery = message.delivery ?? (definition.persist === 'snapshot' ? 'at-least-once' : 'at-most-once');
+      const envelope = this.#envelope(to, message, delivery, definition, from);
       return { envelope, written: this.#hand(envelope, definition) };
     };
     const ready = this.#readyDefinition(to);
@@ -109,31 +113,25 @@ export class Router {
     return to;
   }
 
-  #envelope(to: Address, message: OutgoingMessage, definition: ActorDefinition, from: Address | undefined): Envelope {
-    const payload = message.payload === undefined ? {} : message.payload;
-    const checked = checkMessage(definition, message.type, payload);
-    if ('refused' in checked) throw TroupeError.from(checked.refused);
-    const delivery = message.delivery ?? (definition.persist === 'snapshot' ? 'at-least-once' : 'at-most-once');
-    return this.#build(to, message, delivery, payload, from);
-  }
-
-  #build(
+  #envelope(
     to: Address,
     message: OutgoingMessage,
     delivery: Delivery,
-    payload: Json,
+    definition: ActorDefinition,
     from: Address | undefined,
-  ): Envelope {
-    return {
-      id: this.#options.random.id(),
-      to,
-      ...(from === undefined ? {} : { from }),
-      type: message.type,
-      payload,
-      delivery,
-      ...(message.headers === undefined ? {} : { headers: message.headers }),
-      attempt: 1,
-    };
+  ): Draft {
+    const payload = message.payload === undefined ? {} : message.payload;
+    const checked = checkMessage(definition, message.type, payload);
+    if ('refused' in checked) throw TroupeError.from(checked.refused);
+    return this.#build(to, message, delivery, payload, from);
+  }
+
+  #build(to: Address, message: OutgoingMessage, delivery: Delivery, payload: Json, from: Address | undefined): Draft {
+    const { type, headers } = message;
+    const draft: Draft = { id: this.#options.random.id(), to, type, payload, delivery, attempt: 1 };
+    if (from !== undefined) draft.from = from;
+    if (headers !== undefined) draft.headers = headers;
+    return draft;
   }
 
   #enterAsk(
@@ -145,12 +143,10 @@ export class Router {
     from: Address | undefined,
   ): Promise<Json> {
     const { asks, directory, engineNow, node } = this.#options;
-    const envelope: Envelope = {
-      ...this.#envelope(to, { ...message, delivery: message.delivery ?? 'at-most-once' }, definition, from),
-      ...(options.onChunk === undefined ? {} : { headers: { ...message.headers, [streamHeader]: '1' } }),
-      deadlineMs: engineNow(to) + leftMs,
-      replyTo: { node: node() },
-    };
+    const envelope = this.#envelope(to, message, message.delivery ?? 'at-most-once', definition, from);
+    if (options.onChunk !== undefined) envelope.headers = { ...message.headers, [streamHeader]: '1' };
+    envelope.deadlineMs = engineNow(to) + leftMs;
+    envelope.replyTo = { node: node() };
     const answer = asks.enter({
       id: envelope.id,
       timeoutMs: leftMs,

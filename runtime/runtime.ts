@@ -23,7 +23,7 @@ import { nodeWriter } from './mailbox/batch.ts';
 import { ChannelWriter } from './mailbox/channel.ts';
 import { DeadLetterOffice } from './mailbox/dead-letter-office.ts';
 import { Shard } from './mailbox/shard.ts';
-import { shardNames, shardOf } from './mailbox/shards.ts';
+import { createShardOf, shardNames } from './mailbox/shards.ts';
 import type { DeadLetterActions, FaultControl, Inspection, Messaging } from './messaging.ts';
 import { type Random, systemRandom } from './random.ts';
 import { Router } from './router.ts';
@@ -105,7 +105,7 @@ class NodeRuntime implements Runtime {
   readonly #log: Log;
   readonly #asks: Asks;
   readonly #router: Router;
-  readonly #shardCount: number;
+  readonly #shardNameOf: (address: Address) => string;
   readonly #shards = new Map<string, Shard>();
   readonly #counters = new Map<string, number>();
   readonly #durableWaiting = new Map<Address, number>();
@@ -120,7 +120,8 @@ class NodeRuntime implements Runtime {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLog;
-    this.#shardCount = options.shards ?? defaults.shards;
+    const shardCount = options.shards ?? defaults.shards;
+    this.#shardNameOf = createShardOf(shardCount);
     this.nodeEpoch = epoch;
     this.#asks = new Asks(this.#clock);
     const count = (name: string, by = 1): void => {
@@ -136,7 +137,7 @@ class NodeRuntime implements Runtime {
       ...(options.spawnHost === undefined ? {} : { spawn: options.spawnHost }),
       onMessages: (slot, _incarnation, messages) => this.#receive(slot, messages),
     });
-    for (const name of shardNames(this.#shardCount))
+    for (const name of shardNames(shardCount))
       this.#shards.set(
         name,
         new Shard({
@@ -207,7 +208,7 @@ class NodeRuntime implements Runtime {
     this.deadLetters = new DeadLetterOffice({
       store: options.engine.store,
       shards: this.#shards,
-      shardOf: (address) => shardOf(address, this.#shardCount),
+      shardOf: (address) => this.#shardNameOf(address),
       count,
     });
     this.inspection = new RuntimeInspection({
@@ -283,7 +284,7 @@ class NodeRuntime implements Runtime {
   }
 
   #shardOf(address: Address): Shard {
-    return this.#shard(shardOf(address, this.#shardCount));
+    return this.#shard(this.#shardNameOf(address));
   }
 
   #port(): SupervisionPort {
@@ -304,7 +305,7 @@ class NodeRuntime implements Runtime {
   async #sendDurable(envelope: Envelope): Promise<void> {
     this.#countDurable(envelope.to);
     try {
-      await this.#channels.send(shardOf(envelope.to, this.#shardCount), envelope);
+      await this.#channels.send(this.#shardNameOf(envelope.to), envelope);
     } catch (error) {
       this.#taken(envelope.to);
       throw error;
@@ -341,7 +342,7 @@ class NodeRuntime implements Runtime {
       },
       from,
     );
-    return { envelope, shard: shardOf(envelope.to, this.#shardCount) };
+    return { envelope, shard: this.#shardNameOf(envelope.to) };
   }
 
   #fault(address: string, fault: 'crash' | 'hang'): void {

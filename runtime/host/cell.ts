@@ -60,6 +60,8 @@ const startCause: Cause = { by: 'start' };
 const invocationCause: Cause = { by: 'invocation' };
 /** A round ends after so much time, so that slow turns share the thread too. */
 const roundMs = 8;
+/** Inputs that were taken and are still held before a queue that never gets empty lets go of them. */
+const spentInputs = 256;
 
 export class Cell {
   readonly activation: number;
@@ -170,6 +172,9 @@ export class Cell {
     }
     if (this.#head === this.#queue.length || this.#status !== 'running') {
       this.#queue = [];
+      this.#head = 0;
+    } else if (this.#head >= spentInputs) {
+      this.#queue = this.#queue.slice(this.#head);
       this.#head = 0;
     }
     this.#flush();

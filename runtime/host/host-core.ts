@@ -44,6 +44,8 @@ export interface HostCore {
 
 /** Turns of one cell in one round. */
 const roundTurns = 64;
+/** Messages that are worth a post of their own. */
+const postMessages = 64;
 /** Turns of all cells, and time, after which what they said leaves and the event loop gets its chance. */
 const pumpTurns = 512;
 const pumpMs = 8;
@@ -95,6 +97,8 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       cell.listed = false;
       turns += cell.run(roundTurns);
       if (cell.waiting > 0) host.ready(cell);
+      // The main thread begins with these while the rest is still being stepped.
+      if (outgoing.length >= postMessages) flush();
     }
     if (!pumpPlanned) ready = [];
     pumping = false;

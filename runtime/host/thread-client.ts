@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorData, toErrorData } from '../errors.ts';
+import { limits } from '../limits.ts';
 import { InHand } from './in-hand.ts';
 import type { FromHost, Host, HostData, HostEvents, ToHost, TurnInput } from './messages.ts';
 import { fromWire, toWire, type Wire } from './wire.ts';
@@ -29,6 +30,7 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
     ...(options.heapLimitMb === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapLimitMb } }),
   });
   let outgoing: ToHost[] = [];
+  let outgoingInputs = 0;
   let cause: ExitCause = 'died';
   let error: ErrorData | undefined;
   let gone = false;
@@ -59,8 +61,9 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
   const flush = (): void => {
     const messages = outgoing;
     outgoing = [];
+    outgoingInputs = 0;
     last = undefined;
-    if (!gone) worker.postMessage(toWire(messages));
+    if (!gone && messages.length > 0) worker.postMessage(toWire(messages));
   };
 
   return {
@@ -72,11 +75,16 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
       if (message.to !== 'deliver') {
         last = undefined;
         outgoing.push(message);
-      } else if (last?.activation === message.activation) last.inputs.push(...message.inputs);
+        return;
+      }
+      if (last?.activation === message.activation) last.inputs.push(...message.inputs);
       else {
         last = { ...message, inputs: [...message.inputs] };
         outgoing.push(last);
       }
+      outgoingInputs += message.inputs.length;
+      // The thread begins while the rest is still being written.
+      if (outgoingInputs >= limits.turnsPerPost) flush();
     },
     async terminate(asked = 'killed') {
       if (!gone && cause === 'died') cause = asked;
