@@ -35,12 +35,17 @@ export interface IntakeOptions {
   readonly onLost: (writer: string, upTo: number) => void;
   /** The writer was closed before this envelope came. */
   readonly onStale: (mail: Mail) => void;
+  /** Counts what happened, for metrics. */
+  readonly count: (name: string, by?: number) => void;
 }
 
 interface Arrived {
   readonly entry: Numbered;
   readonly job: string;
 }
+
+/** The metric of envelopes that came again and went no further, being taken or in hand. */
+const recognised = 'redeliveries_recognised_total';
 
 export class Intake {
   readonly #options: IntakeOptions;
@@ -161,13 +166,20 @@ export class Intake {
     }
     this.#jobs.set(job.id, 0);
     let open = 0;
+    let repeats = 0;
     for (const entry of batch.entries) {
-      if (isTaken(this.#taken.get(batch.writer) ?? nothingTaken, entry.n)) continue;
+      if (isTaken(this.#taken.get(batch.writer) ?? nothingTaken, entry.n)) {
+        repeats++;
+        continue;
+      }
       open++;
       const known = this.#inHand.get(batch.writer)?.get(entry.n);
-      if (known !== undefined) known.channel?.jobs.push(job.id);
-      else this.#arrive(batch.writer, { entry, job: job.id });
+      if (known !== undefined) {
+        repeats++;
+        known.channel?.jobs.push(job.id);
+      } else this.#arrive(batch.writer, { entry, job: job.id });
     }
+    if (repeats > 0) this.#options.count(recognised, repeats);
     this.#jobs.set(job.id, open);
     if (open === 0) this.#release(job.id);
   }
@@ -190,7 +202,10 @@ export class Intake {
       const next = early.shift() as Arrived;
       const known = this.#inHand.get(writer)?.get(next.entry.n);
       if (known === undefined) this.#handOn(writer, next);
-      else known.channel?.jobs.push(next.job);
+      else {
+        this.#options.count(recognised, 1);
+        known.channel?.jobs.push(next.job);
+      }
     }
     if (early?.length === 0) this.#early.delete(writer);
   }

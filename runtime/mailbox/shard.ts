@@ -259,6 +259,7 @@ export class Shard {
       },
       onLost: (writer, upTo) => this.#letterLost(writer, upTo),
       onStale: (mail) => this.letter([mail], 'STALE_WRITER'),
+      count: this.#options.count,
     });
     const outbox = new Outbox({
       shard: this.name,
