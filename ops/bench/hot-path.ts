@@ -10,6 +10,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../../runtime/clock.ts';
 import { textOf } from '../../runtime/errors.ts';
+import { redisMissing, startOwnRedis } from '../faults/own-redis.ts';
 import { dataFolderOf, endRun, makeRunFolder } from '../faults/run-folder.ts';
 import { bareQueue, durableTell } from './durable.ts';
 import { bareClient, troupeClient } from './grpc.ts';
@@ -17,7 +18,6 @@ import { compare, measure, median, type Plan, type Side } from './measure.ts';
 import { type BenchNode, startBenchNode } from './node.ts';
 import { sampleOrder } from './order.ts';
 import { startPart } from './part.ts';
-import { redisMissing, startRedis } from './redis.ts';
 import { type Line, machineHere, meetsBar, type Remark, type Report } from './report.ts';
 import { crossThreadAsk, crossThreadPost, inThreadSend, inThreadTell, startThread } from './threads.ts';
 
@@ -122,7 +122,7 @@ class HotPathRun {
     watch(folder, started);
     if (only.includes('durable-tell')) {
       const missing = redisMissing();
-      if (missing === undefined) await this.#redis(await startRedis(folder, clock, signal));
+      if (missing === undefined) await this.#redis((await startOwnRedis(folder, clock, signal)).url);
       else this.#skip('durable tell', missing);
     }
     if (only.includes('embedded')) await this.#embedded(dataFolderOf(folder));

@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   stream: async () => (await import('./message.ts')).streamCommand(),
   'dead-letters': async () => (await import('./dead-letters.ts')).deadLettersCommand(),
   faults: async () => (await import('../faults/command.ts')).faultsCommand(),
+  torture: async () => (await import('../torture/command.ts')).tortureCommand(),
   bench: async () => (await import('../bench/command.ts')).benchCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   config: async () => (await import('./config.ts')).configCommand(),

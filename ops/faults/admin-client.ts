@@ -36,6 +36,12 @@ export class AdminClient {
     return overview.allowFaults === true;
   }
 
+  /** What the node counted in this life. */
+  async counters(): Promise<Readonly<Record<string, number>>> {
+    return ((await this.#call('/admin/v1/overview')) as { readonly counters: Readonly<Record<string, number>> })
+      .counters;
+  }
+
   async tree(): Promise<TreeView> {
     return (await this.#call('/admin/v1/tree')) as TreeView;
   }

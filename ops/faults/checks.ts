@@ -11,6 +11,15 @@ export interface Finding {
   readonly detail: string;
   /** What broke the promise: a few of them. */
   readonly examples: readonly string[];
+  /** How many broke it, by how; absent where none did. */
+  readonly broken?: Broken;
+}
+
+export interface Broken {
+  readonly lost?: number;
+  readonly twice?: number;
+  readonly neverSent?: number;
+  readonly outOfOrder?: number;
 }
 
 export interface Entry {
@@ -59,7 +68,12 @@ const noDurableLoss: Check = (counted, final) => {
       twice.length === 0 ? '' : `${twice.length} took effect more than once`,
       foreign.length === 0 ? '' : `${foreign.length} were never sent`,
     ];
-    return { verdict: 'violated', detail: parts.filter(Boolean).join(', '), examples: wrong.slice(0, examplesMax) };
+    return {
+      verdict: 'violated',
+      detail: parts.filter(Boolean).join(', '),
+      examples: wrong.slice(0, examplesMax),
+      broken: { lost: doubtful.length > 0 ? 0 : lost.length, twice: twice.length, neverSent: foreign.length },
+    };
   }
   if (unread.length > 0 || doubtful.length > 0) {
     const why = unread.length > 0 ? 'their actors could not be read' : 'the dead letters could not be read';
@@ -89,7 +103,12 @@ const perSenderOrder: Check = (counted, final) => {
     }
   }
   if (wrong.length > 0)
-    return { verdict: 'violated', detail: `${wrong.length} out of order`, examples: wrong.slice(0, examplesMax) };
+    return {
+      verdict: 'violated',
+      detail: `${wrong.length} out of order`,
+      examples: wrong.slice(0, examplesMax),
+      broken: { outOfOrder: wrong.length },
+    };
   const unread = [...final.entries].filter(([, entries]) => entries === undefined).map(([address]) => address);
   if (unread.length > 0)
     return {

@@ -9,7 +9,7 @@ export type Outcome = 'ok' | 'failed' | 'unknown';
 export interface OperationRecord {
   /** One life of one connection: what order is promised to (G2). */
   readonly sender: string;
-  /** Rises with each operation of a sender. */
+  /** Rises with each operation of a sender on one address, and goes on in its later lives. */
   readonly n: number;
   readonly to: string;
   readonly type: string;

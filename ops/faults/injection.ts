@@ -37,6 +37,8 @@ export async function aim(fault: Fault, options: InjectionOptions): Promise<Aime
       return aimAtThread(fault, options);
     case 'kill-node':
       return aimAtNode(options);
+    case 'engine-restart':
+      return aimAtEngine(options);
   }
 }
 
@@ -88,6 +90,16 @@ function aimAtNode({ system, signal, answers, probe }: InjectionOptions): Aimed 
   return {
     target: `process ${system.node.pid}`,
     inject: () => system.killAndStart(signal),
+    recovered: async () => (await system.admin.isReady()) && (await answers(probe)),
+  };
+}
+
+function aimAtEngine({ system, signal, answers, probe }: InjectionOptions): Aimed | undefined {
+  const { killEngine } = system;
+  if (killEngine === undefined) return undefined;
+  return {
+    target: system.node.engine,
+    inject: () => killEngine(signal),
     recovered: async () => (await system.admin.isReady()) && (await answers(probe)),
   };
 }

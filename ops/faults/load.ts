@@ -88,7 +88,8 @@ class Sender {
   readonly #chance: Chance;
   #connection: Connection | undefined;
   #lives = 0;
-  #n = 0;
+  /** The next number by address. */
+  readonly #next = new Map<string, number>();
 
   constructor(options: LoadOptions, index: number, ending: AbortSignal) {
     this.#options = options;
@@ -163,7 +164,8 @@ class Sender {
     const [type, operation] = drawOperation(workload.ops, this.#chance);
     const key = `k${Math.floor(this.#chance() * workload.keys.count)}`;
     const to = workload.to.replaceAll('{key}', key);
-    const n = this.#n++;
+    const n = this.#next.get(to) ?? 0;
+    this.#next.set(to, n + 1);
     const { sender } = connection;
     const payload = fillPayload(operation.payload as Json, { sender, n, key });
     const startedMs = elapsedMs();

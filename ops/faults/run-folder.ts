@@ -32,9 +32,13 @@ const stopWithinMs = 15_000;
 const pollMs = 20;
 
 /** A line of the journal. */
-type Undo = { readonly runner: ProcessIdentity } | { readonly node: ProcessIdentity };
+type Undo =
+  | { readonly runner: ProcessIdentity }
+  | { readonly node: ProcessIdentity }
+  | { readonly engine: ProcessIdentity };
 
 export const dataFolderOf = (folder: string): string => join(folder, 'data');
+export const postgresDataOf = (folder: string): string => join(dataFolderOf(folder), 'postgres', 'data');
 export const nodeLogOf = (folder: string): string => join(folder, 'node.log');
 
 /** Makes a folder for a run of this process. */
@@ -46,6 +50,10 @@ export function makeRunFolder(): string {
 
 export function noteNode(folder: string, node: ProcessIdentity): void {
   note(folder, { node });
+}
+
+export function noteEngine(folder: string, engine: ProcessIdentity): void {
+  note(folder, { engine });
 }
 
 function note(folder: string, undo: Undo): void {
@@ -72,11 +80,14 @@ function readJournal(folder: string): Undo[] {
 export async function endRun(folder: string, clock: Clock): Promise<void> {
   if (!existsSync(folder)) return;
   const data = dataFolderOf(folder);
-  const noted = readJournal(folder).flatMap((undo) => ('node' in undo ? [undo.node] : []));
+  const journal = readJournal(folder);
+  const nodes = journal.flatMap((undo) => ('node' in undo ? [undo.node] : []));
+  const engines = journal.flatMap((undo) => ('engine' in undo ? [undo.engine] : []));
   const owner = existsSync(data) ? lockOwner(data) : undefined;
-  for (const node of [...noted, ...(owner === undefined ? [] : [owner])]) await endProcess(node, clock);
+  for (const node of [...nodes, ...(owner === undefined ? [] : [owner])]) await endProcess(node, clock);
+  for (const engine of engines) await endProcess(engine, clock);
   // A node that was killed leaves its PostgreSQL behind.
-  const postmaster = await findPostmaster(join(data, 'postgres', 'data'));
+  const postmaster = await findPostmaster(postgresDataOf(folder));
   if (postmaster !== undefined) await stopPostmaster(postmaster.pid, clock);
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }

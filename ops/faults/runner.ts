@@ -245,7 +245,7 @@ class Run {
     if (!existsSync(path))
       throw new CommandFailed(exitCodes.usage, `${this.#options.file}: system.app: there is no file ${path}`);
     const namespace = `faults_${random.nonce().slice(0, 12)}`;
-    if (engine !== 'embedded' && engine !== 'memory') this.left = `the namespace ${namespace} in the engine`;
+    if (!['embedded', 'memory', 'redis'].includes(engine)) this.left = `the namespace ${namespace} in the engine`;
     say(`starting a node of its own on ${engine.replace(/:\/\/.*@/, '://…@')}`);
     return startOwnSystem({ app: path, engine, threads, namespace, clock, signal });
   }

@@ -185,7 +185,12 @@ function relationFaults(scenario: Scenario, place: Place): ScenarioFault[] {
     const lastMs = when.at ?? (when.every ?? 0) * (when.times ?? 0);
     if (lastMs >= phases.run) note([...path, 'when'], `${id} fires after the end of the run; make phases.run longer`);
     const given = (['actor', 'thread'] as const).filter((key) => target[key] !== undefined);
-    const needed = { 'crash-actor': 'actor', 'kill-thread': 'thread', 'kill-node': undefined }[action];
+    const needed = {
+      'crash-actor': 'actor',
+      'kill-thread': 'thread',
+      'kill-node': undefined,
+      'engine-restart': undefined,
+    }[action];
     for (const key of given) {
       if (key !== needed) note([...path, 'target', key], `${action} has no target ${key}`);
     }
@@ -197,6 +202,12 @@ function relationFaults(scenario: Scenario, place: Place): ScenarioFault[] {
         [...path, 'do'],
         'kill-node needs a system of its own: this run did not start the node and cannot start it again',
       );
+    }
+    if (action === 'engine-restart' && !['embedded', 'redis'].includes(system.engine ?? 'embedded')) {
+      note([...path, 'do'], 'engine-restart needs an engine of its own: write engine: embedded or engine: redis');
+    }
+    if (action === 'engine-restart' && system.attach !== undefined) {
+      note([...path, 'do'], 'engine-restart needs a system of its own: this run did not start the engine');
     }
   }
   for (const [index, { recovered }] of scenario.expect.entries()) {

@@ -60,8 +60,8 @@ const system = z.strictObject({
   threads: whole(1, 64).optional(),
   engine: z
     .string()
-    .regex(/^(embedded|memory|rediss?:\/\/.+|postgres(ql)?:\/\/.+)$/, {
-      error: 'write embedded, memory, redis://… or postgres://…',
+    .regex(/^(embedded|memory|redis|rediss?:\/\/.+|postgres(ql)?:\/\/.+)$/, {
+      error: 'write embedded, memory, redis (a server of the run’s own), redis://… or postgres://…',
     })
     .optional(),
   /** Data folder of a running node. Without it the run starts a system of its own. */
@@ -122,7 +122,7 @@ const target = z.strictObject({
   pick: z.literal('one', { error: 'write one' }).optional(),
 });
 
-export const faultKinds = ['crash-actor', 'kill-thread', 'kill-node'] as const;
+export const faultKinds = ['crash-actor', 'kill-thread', 'kill-node', 'engine-restart'] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
 const fault = z.strictObject({ id: name, do: z.enum(faultKinds), when, target: target.optional() });

@@ -9,13 +9,17 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clock, wait } from '../../runtime/clock.ts';
+import { findPostmaster, runs } from '../../runtime/engines/postgres/postmaster.ts';
 import { formatDuration } from '../config/values.ts';
 import { findNode, type NodeFile } from '../node-file.ts';
 import { identityOf } from '../process-identity.ts';
 import { AdminClient } from './admin-client.ts';
-import { dataFolderOf, endRun, makeRunFolder, nodeLogOf, noteNode } from './run-folder.ts';
+import { type OwnRedis, startOwnRedis } from './own-redis.ts';
+import { dataFolderOf, endRun, makeRunFolder, nodeLogOf, noteNode, postgresDataOf } from './run-folder.ts';
 
 export interface System {
+  /** Removed with the system at its end; absent where the node is not ours. */
+  readonly folder?: string;
   /** The node as it runs; of one that was killed, as it ran. */
   readonly node: NodeFile;
   readonly admin: AdminClient;
@@ -25,6 +29,8 @@ export interface System {
   whenUp(signal: AbortSignal): Promise<void>;
   /** SIGKILL of the node, then its start on the same data and ports; resolves when it is ready again. */
   killAndStart(signal: AbortSignal): Promise<void>;
+  /** SIGKILL of the engine, and its start where the node does not see to that; absent where the engine is not ours. */
+  readonly killEngine?: (signal: AbortSignal) => Promise<void>;
   /** Ends what the run started, and removes its data. */
   end(): Promise<void>;
   /** What the node wrote to its log; of a node that is not ours, nothing. */
@@ -38,11 +44,14 @@ export class StartFailed extends Error {
 
 export interface OwnSystemOptions {
   readonly app: string;
+  /** As `up --engine` takes it; or `redis`, a Redis of the run's own. */
   readonly engine: string;
   readonly threads: number;
   readonly namespace: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Called before each kill of the node, which it holds up. */
+  readonly beforeKill?: (system: Pick<System, 'node' | 'admin'>) => Promise<void>;
 }
 
 const startWithinMs = 90_000;
@@ -70,9 +79,10 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
   };
   let child: ChildProcess;
   let node: NodeFile | undefined;
+  let redis: OwnRedis | undefined;
 
   const start = async (signal: AbortSignal): Promise<NodeFile> => {
-    child = spawnNode(options, folder, node);
+    child = spawnNode({ ...options, engine: redis?.url ?? options.engine }, folder, node);
     const pid = child.pid;
     const identity = pid === undefined ? undefined : identityOf(pid);
     if (identity !== undefined) noteNode(folder, identity);
@@ -88,6 +98,7 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
   };
 
   try {
+    if (options.engine === 'redis') redis = await startOwnRedis(folder, clock, options.signal);
     node = await start(options.signal);
   } catch (error) {
     await end();
@@ -96,7 +107,11 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
   let up = true;
   let admin = new AdminClient(node, clock);
   const ready: NodeFile = node;
+  const killEngine =
+    redis?.killAndStart ?? (options.engine === 'embedded' ? () => killPostmaster(folder, clock) : undefined);
   return {
+    folder,
+    ...(killEngine === undefined ? {} : { killEngine }),
     get node() {
       return node ?? ready;
     },
@@ -110,6 +125,7 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
       while (!up) await wait(clock, upPollMs, signal);
     },
     async killAndStart(signal) {
+      await options.beforeKill?.({ node: node ?? ready, admin });
       const exited = once(child, 'exit');
       up = false;
       child.kill('SIGKILL');
@@ -121,6 +137,14 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
     end,
     log: () => readLog(folder),
   };
+}
+
+/** The node starts its PostgreSQL again by itself. */
+async function killPostmaster(folder: string, clock: Clock): Promise<void> {
+  const postmaster = await findPostmaster(postgresDataOf(folder));
+  if (postmaster === undefined) throw new Error('no PostgreSQL runs on the data of the node');
+  process.kill(postmaster.pid, 'SIGKILL');
+  while (runs(postmaster.pid)) await wait(clock, pollMs);
 }
 
 function spawnNode(options: OwnSystemOptions, folder: string, former: NodeFile | undefined): ChildProcess {

@@ -18,7 +18,7 @@ const values: Readonly<Record<string, readonly string[]>> = {
   'modes.*': ['sim'],
   'faults.*.do': words(`hang-actor slow-actor fail-message poison-message drop-message duplicate-message delay-message
     reorder-message lose-lease block-thread fill-thread-memory burn-thread drain-node pause-node clock-skew clock-jump
-    upgrade-node engine-restart engine-pause engine-latency engine-drop-connections engine-refuse engine-oom
+    upgrade-node engine-pause engine-latency engine-drop-connections engine-refuse engine-oom
     engine-read-only engine-lose-writes partition slow-link lossy-link reset-link cut-link-after slice-link black-hole
     container-kill container-pause container-unhealthy docker-down provider-error provider-timeout provider-slow-stream
     provider-cut-stream provider-malformed disk-full disk-slow disk-error call`),

@@ -1,14 +1,22 @@
-import { spawn, spawnSync } from 'node:child_process';
+/** A Redis of a run's own: with AOF (everysec), on a free port, in a session of its own. */
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { type Clock, wait } from '../../runtime/clock.ts';
-import { noteNode } from '../faults/run-folder.ts';
 import { identityOf } from '../process-identity.ts';
+import { noteEngine } from './run-folder.ts';
 
-/** Why there is no Redis to measure on; `undefined` where there is one. */
+export interface OwnRedis {
+  readonly url: string;
+  /** SIGKILL, then its start on the same port and data; resolves when it answers again. */
+  killAndStart(signal: AbortSignal): Promise<void>;
+}
+
+/** Why there is no Redis to start; `undefined` where there is one. */
 export function redisMissing(): string | undefined {
   return spawnSync('redis-server', ['--version']).status === 0
     ? undefined
@@ -16,16 +24,31 @@ export function redisMissing(): string | undefined {
 }
 
 const pollMs = 20;
-const startWithinMs = 10_000;
+const startWithinMs = 30_000;
 
-/**
- * Starts a Redis with AOF (everysec) on a free port, in a session of its own. It ends with its run folder, in whose
- * journal it is noted.
- */
-export async function startRedis(folder: string, clock: Clock, signal: AbortSignal): Promise<string> {
+/** Starts a server that ends with its run folder, in whose journal it is noted. */
+export async function startOwnRedis(folder: string, clock: Clock, signal: AbortSignal): Promise<OwnRedis> {
   const port = await freePort();
   const dir = join(folder, 'redis');
   mkdirSync(dir, { mode: 0o700 });
+  let server = await startServer(folder, dir, port, clock, signal);
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    async killAndStart(stop) {
+      const exited = once(server, 'exit');
+      if (server.kill('SIGKILL')) await exited;
+      server = await startServer(folder, dir, port, clock, stop);
+    },
+  };
+}
+
+async function startServer(
+  folder: string,
+  dir: string,
+  port: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<ChildProcess> {
   const flags = {
     port: String(port),
     bind: '127.0.0.1',
@@ -39,12 +62,13 @@ export async function startRedis(folder: string, clock: Clock, signal: AbortSign
   const server = spawn('redis-server', words, { detached: true, stdio: 'ignore' });
   server.unref();
   const identity = server.pid === undefined ? undefined : identityOf(server.pid);
-  if (identity !== undefined) noteNode(folder, identity);
+  if (identity !== undefined) noteEngine(folder, identity);
   const client = new Redis({ port, host: '127.0.0.1', retryStrategy: () => pollMs, maxRetriesPerRequest: null });
   client.on('error', () => undefined);
   try {
     const until = clock.monotonic() + startWithinMs;
     let ready = false;
+    // A server that loads its data is asked again.
     client.ping().then(
       () => {
         ready = true;
@@ -59,7 +83,7 @@ export async function startRedis(folder: string, clock: Clock, signal: AbortSign
   } finally {
     client.disconnect();
   }
-  return `redis://127.0.0.1:${port}`;
+  return server;
 }
 
 async function freePort(): Promise<number> {
