@@ -43,6 +43,7 @@ const trials = new Map<string, Trial>([
   ['./troupe tell /counters/visits increment', { prints: /\w/ }],
   ['./troupe actor /counters/visits', { prints: /counter/ }],
   ['./troupe faults run test/faults/first-light.yaml', { triedBy: 'test/e2e/faults.test.ts' }],
+  ['./troupe torture --minutes 10 --engine embedded', { helpOnly: true }],
   ['./troupe bench hot-path', { helpOnly: true }],
   ['./troupe doctor', { prints: /Node/ }],
 ]);
@@ -71,7 +72,7 @@ class Reader {
       return;
     }
     if ('helpOnly' in trial) {
-      await this.#ends(this.#shell(`${command} --help`), /Usage: troupe bench/);
+      await this.#ends(this.#shell(`${command} --help`), /Usage: troupe (bench|torture)/);
       return;
     }
     if (command.startsWith('./troupe up')) await this.#fresh();
