@@ -44,6 +44,8 @@ export interface HostCore {
 
 /** Turns of one cell in one round. */
 const roundTurns = 64;
+/** So few messages come to a thread that is not busy: they are not kept waiting for others. */
+const fewMessages = 1;
 /** Messages that are worth a post of their own. */
 const postMessages = 64;
 /** Turns of all cells, and time, after which what they said leaves and the event loop gets its chance. */
@@ -229,7 +231,9 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       pumping = true;
       for (const message of messages) dispatch(message);
       pumping = false;
-      if (!pumpPlanned) {
+      if (pumpPlanned) return;
+      if (messages.length <= fewMessages) pump();
+      else {
         pumpPlanned = true;
         setImmediate(pump);
       }
