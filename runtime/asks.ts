@@ -6,7 +6,7 @@
 
 import type { Cancel, Clock } from './clock.ts';
 import type { Json } from './envelope.ts';
-import { type ErrorData, TroupeError } from './errors.ts';
+import { type ErrorData, TroupeError, toErrorData } from './errors.ts';
 import { limits } from './limits.ts';
 
 interface OpenAsk {
@@ -76,6 +76,10 @@ export class Asks {
     });
   }
 
+  isOpen(id: string): boolean {
+    return this.#open.has(id);
+  }
+
   answer(id: string, value: Json): void {
     this.#finish(id)?.resolve(value);
   }
@@ -86,8 +90,16 @@ export class Asks {
 
   chunk(id: string, value: Json): void {
     const ask = this.#open.get(id);
-    if (ask === undefined) this.#unclaimed++;
-    else ask.onChunk?.(value);
+    if (ask === undefined) {
+      this.#unclaimed++;
+      return;
+    }
+    try {
+      ask.onChunk?.(value);
+    } catch (thrown) {
+      // The reader is broken, not the actor; whoever passed the chunk on must not suffer for it.
+      this.refuse(id, toErrorData(thrown, 'CANCELLED'));
+    }
   }
 
   /** Ends every open ask with the same error. */

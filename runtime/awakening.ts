@@ -59,8 +59,10 @@ export class Awakening {
           return;
         }
         if (state === 'absent' && (clock.monotonic() > spawnUntilMs || !(await this.#mayBeSpawned(address)))) {
+          // Ephemeral mail to nobody is dropped; each durable message gets its letter.
+          if (directory.get(address) !== undefined) continue;
           shard.letter(
-            shard.queueOf(address).remove((mail) => mail.channel !== undefined),
+            shard.queueOf(address).remove(() => true),
             'NOT_FOUND',
           );
           shard.releaseQueue(address);

@@ -54,3 +54,15 @@ export function wait(clock: Clock, delayMs: number, signal?: AbortSignal): Promi
     signal?.addEventListener('abort', abort, { once: true });
   });
 }
+
+/** Resolves when `task` has ended, in whatever way, or after `limitMs`; keeps the process alive meanwhile. */
+export function within(clock: Clock, limitMs: number, task: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(limitMs, resolve, { keepAlive: true });
+    const end = (): void => {
+      cancel();
+      resolve();
+    };
+    task.then(end, end);
+  });
+}

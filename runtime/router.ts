@@ -12,7 +12,7 @@ import type { Activation } from './activation/activation.ts';
 import type { Directory } from './activation/directory.ts';
 import { type Address, isSystemAddress, parseAddress } from './address.ts';
 import type { Asks } from './asks.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, within } from './clock.ts';
 import { type ActorDefinition, messageTypeFault } from './define-actor.ts';
 import { type Delivery, type Envelope, type Json, streamHeader } from './envelope.ts';
 import { TroupeError, toErrorData } from './errors.ts';
@@ -51,8 +51,8 @@ type Draft = { -readonly [Field in keyof Envelope]: Envelope[Field] };
 
 export class Router {
   readonly #options: RouterOptions;
-  /** The last message that waits for an actor to run, by address. */
-  readonly #lines = new Map<Address, Promise<unknown>>();
+  /** Messages that wait for an actor to run, by address. */
+  readonly #lines = new Map<Address, { last: Promise<unknown>; length: number }>();
   #draining = false;
 
   constructor(options: RouterOptions) {
@@ -79,20 +79,33 @@ export class Router {
   }
 
   async ask(message: OutgoingMessage, options: AskOptions = {}, from?: Address): Promise<Json> {
+    const { asks, clock, directory, random } = this.#options;
     const timeoutMs = boundedTimeoutMs(options.timeoutMs);
     const to = this.#admit(message, from);
-    const startedMs = this.#options.clock.monotonic();
-    const hand = (definition: ActorDefinition): { readonly answer: Promise<Json> } => {
-      if (Object.hasOwn(definition.messages, message.type) && definition.messages[message.type]?.reply === undefined)
-        throw new TroupeError('INVALID_MESSAGE', `"${message.type}" has no answer; send it with tell`);
-      const leftMs = timeoutMs - (this.#options.clock.monotonic() - startedMs);
-      return { answer: this.#enterAsk(to, message, options, leftMs, definition, from) };
+    const untilMs = clock.monotonic() + timeoutMs;
+    const id = random.id();
+    // The ask is open from here, so that nothing on its way can outlast its deadline.
+    const answer = asks.enter({
+      id,
+      timeoutMs,
+      signal: options.signal,
+      onChunk: options.onChunk,
+      onAbandon: () => directory.get(to)?.cancel(id),
+    });
+    const refuse = (error: unknown): void => asks.refuse(id, toErrorData(error, 'UNAVAILABLE', 'not_started'));
+    const hand = (definition: ActorDefinition): void => {
+      if (!asks.isOpen(id)) return;
+      const envelope = this.#askEnvelope(id, to, message, options, untilMs - clock.monotonic(), definition, from);
+      this.#hand(envelope, definition)?.catch(refuse);
     };
     const ready = this.#readyDefinition(to);
-    const { answer } =
-      ready === undefined
-        ? await this.#inLine(to, Math.min(timeoutMs, restartWaitMs), message.delivery ?? 'at-most-once', hand)
-        : hand(ready);
+    const delivery = message.delivery ?? 'at-most-once';
+    try {
+      if (ready !== undefined) hand(ready);
+      else this.#inLine(to, Math.min(timeoutMs, restartWaitMs), delivery, hand).catch(refuse);
+    } catch (error) {
+      refuse(error);
+    }
     return answer;
   }
 
@@ -134,33 +147,23 @@ export class Router {
     return draft;
   }
 
-  #enterAsk(
+  #askEnvelope(
+    id: string,
     to: Address,
     message: OutgoingMessage,
     options: AskOptions,
     leftMs: number,
     definition: ActorDefinition,
     from: Address | undefined,
-  ): Promise<Json> {
-    const { asks, directory, engineNow, node } = this.#options;
-    const envelope = this.#envelope(to, message, message.delivery ?? 'at-most-once', definition, from);
-    if (options.onChunk !== undefined) envelope.headers = { ...message.headers, [streamHeader]: '1' };
-    envelope.deadlineMs = engineNow(to) + leftMs;
-    envelope.replyTo = { node: node() };
-    const answer = asks.enter({
-      id: envelope.id,
-      timeoutMs: leftMs,
-      signal: options.signal,
-      onChunk: options.onChunk,
-      onAbandon: () => directory.get(to)?.cancel(envelope.id),
-    });
-    const refuse = (error: unknown): void => asks.refuse(envelope.id, toErrorData(error));
-    try {
-      this.#hand(envelope, definition)?.catch(refuse);
-    } catch (error) {
-      refuse(error);
-    }
-    return answer;
+  ): Envelope {
+    if (Object.hasOwn(definition.messages, message.type) && definition.messages[message.type]?.reply === undefined)
+      throw new TroupeError('INVALID_MESSAGE', `"${message.type}" has no answer; send it with tell`);
+    const draft = this.#envelope(to, message, message.delivery ?? 'at-most-once', definition, from);
+    draft.id = id;
+    if (options.onChunk !== undefined) draft.headers = { ...message.headers, [streamHeader]: '1' };
+    draft.deadlineMs = this.#options.engineNow(to) + leftMs;
+    draft.replyTo = { node: this.#options.node() };
+    return draft;
   }
 
   /** The definition of an actor that runs and that nobody waits for in line. */
@@ -170,21 +173,30 @@ export class Router {
     return activation?.status === 'running' ? activation.definition : undefined;
   }
 
-  /** Waits for the actor behind those that came before, then hands over. */
+  /** Waits for the actor, at most `waitMs` and behind those that came before, then hands over. */
   #inLine<T>(
     to: Address,
     waitMs: number,
     delivery: Delivery | undefined,
     hand: (definition: ActorDefinition) => T,
   ): Promise<T> {
-    const before = this.#lines.get(to);
+    const line = this.#lines.get(to) ?? { last: Promise.resolve(), length: 0 };
+    if (line.length >= limits.ephemeralMailboxMessages)
+      throw new TroupeError('MAILBOX_FULL', `too many messages wait for ${to} to run`, { retryAfterMs: 500 });
+    const { clock } = this.#options;
+    const untilMs = clock.monotonic() + waitMs;
+    const before = line.last;
     const mine = (async () => {
-      await before?.catch(() => undefined);
-      return hand(await this.#definitionOf(to, waitMs, delivery));
+      // Those before have waited no longer than this one may.
+      await before.catch(() => undefined);
+      return hand(await this.#definitionOf(to, Math.max(1, untilMs - clock.monotonic()), delivery));
     })();
-    this.#lines.set(to, mine);
+    line.last = mine;
+    line.length++;
+    this.#lines.set(to, line);
     const leave = (): void => {
-      if (this.#lines.get(to) === mine) this.#lines.delete(to);
+      line.length--;
+      if (line.length === 0) this.#lines.delete(to);
     };
     mine.then(leave, leave);
     return mine;
@@ -192,8 +204,9 @@ export class Router {
 
   /** The definition of the actor at an address, which is started where that is the rule. */
   async #definitionOf(to: Address, waitMs: number, delivery: Delivery | undefined): Promise<ActorDefinition> {
-    const { directory, supervision } = this.#options;
-    const state = await supervision().ensure(to);
+    const { clock, directory } = this.#options;
+    const untilMs = clock.monotonic() + waitMs;
+    const state = await this.#ensure(to, waitMs);
     if (state === 'absent')
       throw new TroupeError('NOT_FOUND', `no actor has the address ${to}; list them with: troupe tree`);
     const alive = directory.get(to);
@@ -202,11 +215,18 @@ export class Router {
     // Durable mail needs no life: it waits in the mailbox.
     const persistent = known?.persist === 'snapshot';
     const durable = (delivery ?? (persistent ? 'at-least-once' : 'at-most-once')) === 'at-least-once';
-    if (!durable || known === undefined) await directory.whenRunning(to, waitMs);
+    if (!durable || known === undefined) await directory.whenRunning(to, Math.max(1, untilMs - clock.monotonic()));
     const definition = directory.definitionOf(to);
     if (definition === undefined)
       throw new TroupeError('UNAVAILABLE', `${to} is being restarted`, { retryAfterMs: defaults.backoffFirstMs * 2 });
     return definition;
+  }
+
+  /** Asks the tree for an actor; a start that takes longer than `waitMs` goes on without the caller. */
+  async #ensure(to: Address, waitMs: number): Promise<'running' | 'absent' | 'restarting'> {
+    const ensured = this.#options.supervision().ensure(to);
+    await within(this.#options.clock, waitMs, ensured);
+    return Promise.race([ensured, Promise.resolve('restarting' as const)]);
   }
 
   /** Puts an envelope into its mailbox; a promise where the engine has to acknowledge it. */

@@ -8,7 +8,7 @@ import { ActorSends } from './actor-sends.ts';
 import type { Address } from './address.ts';
 import { Asks } from './asks.ts';
 import { Awakening } from './awakening.ts';
-import { type Clock, systemClock, wait } from './clock.ts';
+import { type Clock, systemClock, wait, within } from './clock.ts';
 import type { App } from './define-app.ts';
 import type { TellEffect } from './effects.ts';
 import type { Engine } from './engines/engine.ts';
@@ -93,6 +93,9 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   return new NodeRuntime(options, joined.epoch);
 }
 
+/** How long closing waits for an engine that does not answer. */
+const closeMs = 2_000;
+
 class NodeRuntime implements Runtime {
   readonly activations: Directory;
   readonly hosts: Hosts;
@@ -115,6 +118,7 @@ class NodeRuntime implements Runtime {
   #supervision: SupervisionPort | undefined;
   #stopRenewal: () => void = () => undefined;
   #draining = false;
+  #renewing = false;
 
   constructor(options: RuntimeOptions, epoch: number) {
     this.#options = options;
@@ -170,6 +174,7 @@ class NodeRuntime implements Runtime {
         post: (slot, message) => this.hosts.post(slot, message),
       },
       shardOf: (address) => this.#shardOf(address),
+      onLeftMail: (address) => this.#awakening.work(address),
       surroundings: {
         clock: this.#clock,
         asks: this.#asks,
@@ -253,7 +258,7 @@ class NodeRuntime implements Runtime {
     this.#awakening.end();
     const shards = [...this.#shards.values()];
     for (const shard of shards) shard.stopIntake();
-    for (const activation of this.activations.all()) activation.drain();
+    this.activations.drain();
     const until = this.#clock.monotonic() + withinMs;
     const busy = (): boolean =>
       this.#asks.openCount > 0 ||
@@ -267,14 +272,16 @@ class NodeRuntime implements Runtime {
       outcome: 'unknown',
       retryAfterMs: 1_000,
     });
-    await Promise.all(shards.map((shard) => shard.idle()));
+    const leftMs = Math.max(closeMs, until - this.#clock.monotonic());
+    await within(this.#clock, leftMs, Promise.all(shards.map((shard) => shard.settled())));
   }
 
   async close(): Promise<void> {
     this.#stopRenewal();
-    await Promise.all([...this.#shards.values()].map((shard) => shard.close()));
+    this.#channels.close();
+    await Promise.all([...this.#shards.values()].map((shard) => shard.close(closeMs)));
     await this.hosts.close();
-    await this.#options.engine.nodes.leave(this.nodeEpoch).catch(() => undefined);
+    await within(this.#clock, closeMs, this.#options.engine.nodes.leave(this.nodeEpoch));
   }
 
   #shard(name: string): Shard {
@@ -363,6 +370,8 @@ class NodeRuntime implements Runtime {
 
   async #renewNode(): Promise<void> {
     const { engine } = this.#options;
+    if (this.#renewing) return;
+    this.#renewing = true;
     try {
       if (await engine.nodes.renew(this.nodeEpoch, defaults.leaseMs)) return;
       const joined = await engine.nodes.join({
@@ -376,9 +385,13 @@ class NodeRuntime implements Runtime {
       }
       this.#log.warn({ epoch: joined.epoch }, 'the node lease had lapsed; the node goes on under a new epoch');
       this.nodeEpoch = joined.epoch;
+      // The former channels are closed with their epoch: what they did not get acknowledged is refused.
+      this.#channels.close();
       this.#channels = this.#newChannels();
     } catch (error) {
       this.#log.debug({ error: textOf(error) }, 'node lease renewal failed');
+    } finally {
+      this.#renewing = false;
     }
   }
 }

@@ -28,6 +28,13 @@ import type { ActivationOptions, ReportedExit } from './surroundings.ts';
 
 type Fed = { readonly mail: Mail } | { readonly timer: Timer };
 
+const drainingError: ErrorData = {
+  reason: 'DRAINING',
+  message: 'this node is shutting down',
+  outcome: 'not_started',
+  retryAfterMs: 1_000,
+};
+
 export class Activation {
   readonly number: number;
   readonly address: Address;
@@ -45,7 +52,8 @@ export class Activation {
   #ephemeralInHand = 0;
   #shape = '';
   #lastSnapshot: string | undefined;
-  #uncommitted = 0;
+  /** Turns whose records wait for their commit. */
+  #uncommittedTurns = 0;
   #draining = false;
 
   constructor(options: ActivationOptions) {
@@ -69,7 +77,12 @@ export class Activation {
   }
 
   mailbox(): { inHand: number; waiting: number } {
-    return { inHand: this.#fed.length + this.#ephemeralInHand, waiting: this.#options.queue.length };
+    return { inHand: this.#inFlight + this.#ephemeralInHand, waiting: this.#options.queue.length };
+  }
+
+  /** Turns that were fed and are not committed. */
+  get #inFlight(): number {
+    return this.#fed.length + this.#uncommittedTurns;
   }
 
   /** The thread has it: mail can flow. */
@@ -87,12 +100,16 @@ export class Activation {
 
   /** Whether one more ephemeral message fits. */
   hasRoom(): boolean {
-    const waiting = this.persistent ? this.#options.queue.length + this.#fed.length : this.#ephemeralInHand;
+    const waiting = this.persistent ? this.#options.queue.length + this.#inFlight : this.#ephemeralInHand;
     return waiting < this.definition.mailbox.ephemeral;
   }
 
   /** Hands ephemeral mail on; the caller has checked `hasRoom`. */
   deliver(mail: Mail): void {
+    if (this.#draining && mail.envelope.from === undefined) {
+      this.#refuseAsk(mail.envelope.id, drainingError);
+      return;
+    }
     if (mail.envelope.replyTo !== undefined) this.openAsks.add(mail.envelope.id);
     if (this.persistent) {
       this.#options.queue.push(mail);
@@ -116,10 +133,10 @@ export class Activation {
   pump(): void {
     if (this.status !== 'running' || this.#draining) return;
     const { queue, shard, post } = this.#options;
-    while (queue.length > 0 && this.#fed.length < limits.activationInFlightTurns) {
+    while (queue.length > 0 && this.#inFlight < limits.activationInFlightTurns) {
       const inputs: TurnInput[] = [];
       const expired: Mail[] = [];
-      while (inputs.length < limits.turnsPerPost && this.#fed.length < limits.activationInFlightTurns) {
+      while (inputs.length < limits.turnsPerPost && this.#inFlight < limits.activationInFlightTurns) {
         const mail = queue.shift();
         if (mail === undefined) break;
         if (mail.envelope.deadlineMs !== undefined && mail.envelope.deadlineMs < shard.now()) {
@@ -138,12 +155,13 @@ export class Activation {
   drain(): void {
     this.#draining = true;
     for (const mail of this.#options.queue.remove((waiting) => waiting.channel === undefined))
-      this.#refuseAsk(mail.envelope.id, {
-        reason: 'DRAINING',
-        message: 'this node is shutting down',
-        outcome: 'not_started',
-        retryAfterMs: 1_000,
-      });
+      this.#refuseAsk(mail.envelope.id, drainingError);
+  }
+
+  /** The durable mail of a shard is not ours any more; what it does on the thread is not recorded. */
+  forgetDurable(): void {
+    for (const item of [...this.#fed])
+      if ('mail' in item && item.mail.channel !== undefined) this.#fed.splice(this.#fed.indexOf(item), 1);
   }
 
   /** Ephemeral messages of `persist: none` left the thread's mailbox. */
@@ -168,13 +186,13 @@ export class Activation {
     else if (snapshot !== undefined && (snapshot !== this.#lastSnapshot || timersChanged))
       operations.push(...this.#store(snapshot));
     this.#lastSnapshot = snapshot;
-    this.#uncommitted++;
+    this.#uncommittedTurns += steps.length;
     // A turn that changed nothing writes nothing, yet its answer waits for the commits before it.
     this.#options.shard.submit({
       operations,
       mails,
       onCommitted: () => {
-        this.#uncommitted--;
+        this.#uncommittedTurns -= steps.length;
         // What is committed is true, also when this life has ended meanwhile.
         for (const output of outputs) output();
         if (this.status === 'ended') return;
@@ -190,14 +208,11 @@ export class Activation {
   async failed({ cause, error }: TurnFailure): Promise<void> {
     if (this.status === 'ended') return;
     this.status = 'stopping';
-    const inHand = cause.by === 'message' ? this.#takeFed(cause.message) : undefined;
     // Turns before the failed one may still be on their way to the store.
-    if (this.#uncommitted > 0) await this.#options.shard.idle();
-    // The thread or the lease may be gone by now; then this life has ended without the message in hand.
-    if ((this.status as string) === 'ended') {
-      if (inHand?.channel !== undefined) this.#options.queue.putBack([inHand]);
-      return;
-    }
+    if (this.#uncommittedTurns > 0) await this.#options.shard.settled();
+    // The thread or the lease may be gone by now; that end has put the message back with the others.
+    if ((this.status as string) === 'ended') return;
+    const inHand = cause.by === 'message' ? this.#takeFed(cause.message) : undefined;
     this.#charge(inHand, error);
     // A durable ask waits for its next attempt until its own deadline.
     if (cause.by === 'message' && inHand?.channel === undefined) this.#refuseAsk(cause.message, error);
@@ -240,6 +255,8 @@ export class Activation {
     const { cause } = step;
     const mail = cause.by === 'message' ? this.#takeFed(cause.message) : undefined;
     if (mail !== undefined) mails.push(mail);
+    // Its lease was lost meanwhile: the next owner's run counts, not this one.
+    else if (cause.by === 'message') return;
     if (cause.by === 'timer') this.#fireDone(cause.timer, cause.gen);
     if (step.rejected !== undefined && mail !== undefined) {
       const { rejected } = step;
@@ -249,10 +266,13 @@ export class Activation {
     }
     for (const id of step.timersCancelled) this.#timers.drop(id);
     for (const set of step.timersSet) {
+      if (set.delayMs === null || !Number.isFinite(set.delayMs)) continue;
       const dueMs = this.#options.shard.now() + set.delayMs;
       const timer: Timer = { id: set.id, gen: step.number, dueMs, event: set.event };
       this.#timers.set(timer);
-      outputs.push(() => this.#timers.arm(timer));
+      outputs.push(() => {
+        if (this.status === 'running') this.#timers.arm(timer);
+      });
     }
     for (const effect of step.effects) {
       const delivery = effect.type === 'troupe.tell' ? this.#deliveryOf(effect) : 'at-most-once';

@@ -35,6 +35,8 @@ export interface DirectoryOptions {
   readonly log: Log;
   readonly hosts: HostPlaces;
   readonly shardOf: (address: Address) => Shard;
+  /** An actor has ended and mail waits for it. */
+  readonly onLeftMail: (address: Address) => void;
   readonly surroundings: Omit<ActivationSurroundings, 'post' | 'onExit'>;
 }
 
@@ -58,6 +60,7 @@ export class Directory implements Activations {
   readonly #runningWaiters = new Map<Address, Set<() => void>>();
   readonly #exitListeners: ((exit: ActivationExit) => void)[] = [];
   #lastNumber = 0;
+  #draining = false;
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
@@ -160,6 +163,8 @@ export class Directory implements Activations {
   async stop(address: Address, withinMs: number): Promise<void> {
     const activation = this.#byAddress.get(address);
     if (activation === undefined) return;
+    if (activation.status === 'starting')
+      this.#options.hosts.post(activation.slot, { to: 'stop', activation: activation.number });
     if (activation.status === 'running') {
       activation.status = 'stopping';
       await new Promise<void>((resolve) => {
@@ -171,7 +176,7 @@ export class Directory implements Activations {
         this.#options.hosts.post(activation.slot, { to: 'stop', activation: activation.number });
       });
       this.#stopping.delete(activation.number);
-      if (activation.persistent) await this.#options.shardOf(address).idle();
+      if (activation.persistent) await this.#options.shardOf(address).settled();
     }
     activation.end(undefined);
     this.#leave(activation);
@@ -234,17 +239,26 @@ export class Directory implements Activations {
   /** A shard is not ours any more: its persistent actors end; they may live elsewhere already. */
   shardLost(shard: Shard): void {
     for (const activation of this.all()) {
-      if (!activation.persistent || this.#options.shardOf(activation.address) !== shard) continue;
-      if (activation.status === 'running')
-        this.#options.hosts.post(activation.slot, { to: 'stop', activation: activation.number });
+      if (this.#options.shardOf(activation.address) !== shard) continue;
+      if (!activation.persistent) {
+        activation.forgetDurable();
+        continue;
+      }
+      this.#options.hosts.post(activation.slot, { to: 'stop', activation: activation.number });
       activation.end({ cause: 'lease-lost', charged: false });
     }
+  }
+
+  /** Feeds nothing from now on, to the living and to those that come. */
+  drain(): void {
+    this.#draining = true;
+    for (const activation of this.all()) activation.drain();
   }
 
   async #stored(address: Address, shard: Shard): Promise<ActorRecord | undefined> {
     await shard.whenHeld();
     // The last commits of the life before may still be on their way.
-    await shard.idle();
+    await shard.settled();
     try {
       const text = await this.#options.engine.store.get(shard.name, 'actor', address);
       return text === undefined ? undefined : decodeActorRecord(text);
@@ -290,6 +304,7 @@ export class Directory implements Activations {
         for (const listener of this.#exitListeners) listener(full);
       },
     });
+    if (this.#draining) activation.drain();
     this.#byAddress.set(address, activation);
     this.#byNumber.set(activation.number, activation);
     this.#definitions.set(address, definition);
@@ -306,7 +321,10 @@ export class Directory implements Activations {
     });
     if (this.#byAddress.get(activation.address) === activation) this.#byAddress.delete(activation.address);
     this.#load.set(activation.slot, this.load(activation.slot) - 1);
-    this.#options.shardOf(activation.address).releaseQueue(activation.address);
+    const shard = this.#options.shardOf(activation.address);
+    shard.releaseQueue(activation.address);
+    // Mail that outlived its actor: whoever is responsible for the address hears of it once the exit is known.
+    if (shard.hasMail(activation.address)) queueMicrotask(() => this.#options.onLeftMail(activation.address));
   }
 
   #park(activation: Activation, reason: string): void {

@@ -44,6 +44,12 @@ export function encodeEntry(n: number, prev: number, envelopeText: string): stri
   return `{"n":${n},"prev":${prev},"envelope":${envelopeText}}`;
 }
 
-export function decodeBatch(data: string): Batch {
-  return JSON.parse(data) as Batch;
+/** Reads the text of a job; `undefined` when Troupe did not write it. */
+export function decodeBatch(data: string): Batch | undefined {
+  try {
+    const batch = JSON.parse(data) as Partial<Batch> | null;
+    return typeof batch?.writer === 'string' && Array.isArray(batch.entries) ? (batch as Batch) : undefined;
+  } catch {
+    return undefined;
+  }
 }

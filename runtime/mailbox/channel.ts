@@ -12,7 +12,7 @@
 import { type Clock, wait } from '../clock.ts';
 import { EngineDown, type MailboxTransport } from '../engines/engine.ts';
 import type { Envelope } from '../envelope.ts';
-import { TroupeError, textOf } from '../errors.ts';
+import { type Outcome, TroupeError, textOf } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { batchLength, encodeBatch, encodeEntry } from './batch.ts';
 
@@ -82,10 +82,11 @@ export class ChannelWriter {
     });
   }
 
-  /** Refuses what comes from now on, and resolves when nothing is being written. */
-  async close(): Promise<void> {
+  /** Gives up: refuses what comes, and what no engine has acknowledged yet. */
+  close(): void {
     this.#closed = true;
-    while (this.waitingCount > 0) await wait(this.#options.clock, 10);
+    for (const channel of this.#channels.values())
+      for (const item of channel.waiting.splice(0)) item.refused(givenUp('not_started'));
   }
 
   async #write(shard: string, channel: Channel): Promise<void> {
@@ -108,7 +109,7 @@ export class ChannelWriter {
   }
 
   async #writeUntilKnown(shard: string, data: string): Promise<TroupeError | undefined> {
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = 1; attempt === 1 || !this.#closed; attempt++) {
       try {
         await this.#options.transport.add(shard, data);
         return undefined;
@@ -120,5 +121,13 @@ export class ChannelWriter {
         await wait(this.#options.clock, settleDelayMs);
       }
     }
+    return givenUp('unknown');
   }
+}
+
+function givenUp(outcome: Outcome): TroupeError {
+  return new TroupeError('UNAVAILABLE', 'the storage engine did not acknowledge the message', {
+    outcome,
+    retryAfterMs: 1_000,
+  });
 }

@@ -8,7 +8,8 @@
  */
 
 import { type Clock, wait } from '../clock.ts';
-import type { Fence, ShardStore, StoreOperation } from '../engines/engine.ts';
+import { EngineDown, EngineUnknown, type Fence, type ShardStore, type StoreOperation } from '../engines/engine.ts';
+import type { Log } from '../log.ts';
 
 /** What one batch of turns, or one housekeeping step, changes. */
 export interface CommitUnit {
@@ -16,12 +17,15 @@ export interface CommitUnit {
   /** Envelopes whose fate this unit decides. */
   readonly takes: readonly { readonly writer: string; readonly n: number; readonly prev: number }[];
   readonly onCommitted: () => void;
+  /** The unit was given up with its shard. */
+  readonly onAbandoned?: () => void;
 }
 
 export interface CommitterOptions {
   readonly shard: string;
   readonly store: ShardStore;
   readonly clock: Clock;
+  readonly log: Log;
   readonly fence: Fence;
   /** Turns takes into the operations that store them; called once for each group. */
   readonly recordTakes: (takes: CommitUnit['takes']) => readonly StoreOperation[];
@@ -39,7 +43,6 @@ export class Committer {
   #waiting: CommitUnit[] = [];
   #busy = false;
   #refused = false;
-  #idleWaiters: (() => void)[] = [];
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -51,7 +54,10 @@ export class Committer {
   }
 
   submit(unit: CommitUnit): void {
-    if (this.#refused) return;
+    if (this.#refused) {
+      unit.onAbandoned?.();
+      return;
+    }
     this.#waiting.push(unit);
     if (this.#busy) return;
     this.#busy = true;
@@ -59,16 +65,18 @@ export class Committer {
     queueMicrotask(() => void this.#run());
   }
 
-  /** Resolves when nothing waits and nothing is being written. */
-  idle(): Promise<void> {
+  /** Resolves when what was submitted before this call is committed, or given up. */
+  settled(): Promise<void> {
     if (!this.#busy) return Promise.resolve();
-    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+    return new Promise((resolve) =>
+      this.submit({ operations: [], takes: [], onCommitted: resolve, onAbandoned: resolve }),
+    );
   }
 
   /** Forgets what waits; called when the shard is dropped. */
   abandon(): void {
     this.#refused = true;
-    this.#waiting = [];
+    for (const unit of this.#waiting.splice(0)) unit.onAbandoned?.();
   }
 
   async #run(): Promise<void> {
@@ -78,18 +86,28 @@ export class Committer {
       const operations = merge([...group.flatMap((unit) => unit.operations), ...this.#options.recordTakes(takes)]);
       if (operations.length > 0) {
         const outcome = await this.#write(operations);
-        if (this.#refused) break;
-        if (outcome === 'refused') {
-          this.abandon();
-          this.#options.onRefused();
+        if (this.#refused || outcome === 'refused') {
+          for (const unit of group) unit.onAbandoned?.();
+          if (!this.#refused) {
+            this.abandon();
+            this.#options.onRefused();
+          }
           break;
         }
         this.#seq++;
       }
-      for (const unit of group) unit.onCommitted();
+      for (const unit of group) this.#tell(unit);
     }
     this.#busy = false;
-    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  /** One unit's reaction must not keep the others from theirs. */
+  #tell(unit: CommitUnit): void {
+    try {
+      unit.onCommitted();
+    } catch (error) {
+      this.#options.log.error({ shard: this.#options.shard, error }, 'a committed unit could not be followed up');
+    }
   }
 
   #nextGroup(): CommitUnit[] {
@@ -112,8 +130,13 @@ export class Committer {
         const outcome = await store.commit(shard, expected, operations);
         // A refusal after an attempt of unknown outcome may be our own success.
         if (outcome === 'committed' || !mayBeDone) return outcome;
-        return await this.#settled(expected);
-      } catch {
+        return await this.#confirmed(expected);
+      } catch (error) {
+        if (!(error instanceof EngineDown || error instanceof EngineUnknown)) {
+          // It would fail for ever: what the store cannot take is a fault of ours.
+          this.#options.log.error({ shard, error }, 'the store cannot take a commit; the shard starts anew');
+          return 'refused';
+        }
         mayBeDone = true;
         await wait(clock, settleDelayMs);
       }
@@ -121,7 +144,7 @@ export class Committer {
     return 'refused';
   }
 
-  async #settled(expected: Fence): Promise<'committed' | 'refused'> {
+  async #confirmed(expected: Fence): Promise<'committed' | 'refused'> {
     const { shard, store, clock } = this.#options;
     while (!this.#refused) {
       try {

@@ -239,7 +239,7 @@ function commit(shard: Shard, operations: readonly StoreOperation[], entered: re
       },
     });
     // Idle without a commit: what was submitted was dropped with its epoch.
-    void shard.idle().then(() => resolve(false));
+    void shard.settled().then(() => resolve(false));
   });
 }
 

@@ -14,7 +14,7 @@ import { type Clock, wait } from '../clock.ts';
 import type { MailboxTransport, TransportJob } from '../engines/engine.ts';
 import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
-import { type Batch, decodeBatch, epochOfWriter, type Numbered } from './batch.ts';
+import { decodeBatch, epochOfWriter, type Numbered } from './batch.ts';
 import type { Mail } from './mail.ts';
 import { isTaken, nothingTaken, type Taken, take, takeUpTo } from './taken.ts';
 
@@ -90,7 +90,7 @@ export class Intake {
   async adoptActive(): Promise<void> {
     const { transport, shard } = this.#options;
     const jobs = (await transport.active(shard)).filter((job) => !this.#jobs.has(job.id));
-    const order = (job: TransportJob): number => decodeBatch(job.data).entries[0]?.prev ?? 0;
+    const order = (job: TransportJob): number => decodeBatch(job.data)?.entries[0]?.prev ?? 0;
     for (const job of jobs.sort((left, right) => order(left) - order(right))) this.#ingest(job);
     await this.#settleGaps();
   }
@@ -107,7 +107,7 @@ export class Intake {
   settled(mails: readonly Mail[]): void {
     for (const { channel } of mails) {
       if (channel === undefined) continue;
-      this.#taken.set(channel.writer, take(this.#taken.get(channel.writer) ?? nothingTaken, channel.n, channel.prev));
+      this.#taken.set(channel.writer, take(this.#takenBy(channel.writer), channel.n, channel.prev));
       if (this.#inHand.get(channel.writer)?.delete(channel.n)) this.#inHandCount--;
       for (const job of channel.jobs) this.#release(job);
     }
@@ -115,9 +115,10 @@ export class Intake {
   }
 
   #release(job: string): void {
-    const left = (this.#jobs.get(job) ?? 1) - 1;
-    if (left > 0) {
-      this.#jobs.set(job, left);
+    const open = this.#jobs.get(job);
+    if (open === undefined) return;
+    if (open > 1) {
+      this.#jobs.set(job, open - 1);
       return;
     }
     this.#jobs.delete(job);
@@ -157,35 +158,34 @@ export class Intake {
 
   #ingest(job: TransportJob): void {
     if (this.#jobs.has(job.id) || !this.#open) return;
-    let batch: Batch;
-    try {
-      batch = decodeBatch(job.data);
-    } catch (error) {
-      this.#options.log.error({ shard: this.#options.shard, job: job.id, error }, 'a job that Troupe did not write');
+    const batch = decodeBatch(job.data);
+    if (batch === undefined) {
+      // Held for good, so that it is told once; nobody else could read it either.
+      this.#jobs.set(job.id, Number.POSITIVE_INFINITY);
+      this.#options.log.error(
+        { shard: this.#options.shard, job: job.id },
+        'a job that Troupe did not write is left alone',
+      );
       return;
     }
-    this.#jobs.set(job.id, 0);
-    let open = 0;
-    let repeats = 0;
-    for (const entry of batch.entries) {
-      if (isTaken(this.#taken.get(batch.writer) ?? nothingTaken, entry.n)) {
-        repeats++;
-        continue;
-      }
-      open++;
+    const fresh = batch.entries.filter((entry) => !isTaken(this.#takenBy(batch.writer), entry.n));
+    this.#jobs.set(job.id, Math.max(1, fresh.length));
+    if (fresh.length === 0) this.#release(job.id);
+    let repeats = batch.entries.length - fresh.length;
+    for (const entry of fresh) {
       const known = this.#inHand.get(batch.writer)?.get(entry.n);
-      if (known !== undefined) {
+      if (known === undefined) this.#arrive(batch.writer, { entry, job: job.id });
+      else {
         repeats++;
         known.channel?.jobs.push(job.id);
-      } else this.#arrive(batch.writer, { entry, job: job.id });
+      }
     }
     if (repeats > 0) this.#options.count(recognised, repeats);
-    this.#jobs.set(job.id, open);
-    if (open === 0) this.#release(job.id);
   }
 
   #arrive(writer: string, arrived: Arrived): void {
-    if (!this.#follows(writer, arrived.entry.prev)) {
+    // What comes after its writer was closed has no order to keep.
+    if (!this.#isClosed(writer) && !this.#follows(writer, arrived.entry.prev)) {
       const early = this.#early.get(writer) ?? [];
       early.push(arrived);
       early.sort((left, right) => left.entry.n - right.entry.n);
@@ -211,7 +211,7 @@ export class Intake {
   }
 
   #follows(writer: string, prev: number): boolean {
-    return isTaken(this.#taken.get(writer) ?? nothingTaken, prev) || this.#inHand.get(writer)?.has(prev) === true;
+    return isTaken(this.#takenBy(writer), prev) || this.#inHand.get(writer)?.has(prev) === true;
   }
 
   #handOn(writer: string, { entry, job }: Arrived): void {
@@ -224,31 +224,39 @@ export class Intake {
     numbers.set(entry.n, mail);
     this.#inHand.set(writer, numbers);
     this.#inHandCount++;
-    const epoch = epochOfWriter(writer);
-    if (epoch !== undefined && epoch < this.#options.closedBelow) this.#options.onStale(mail);
+    if (this.#isClosed(writer)) this.#options.onStale(mail);
     else this.#options.onMail(mail);
+  }
+
+  #isClosed(writer: string): boolean {
+    return (epochOfWriter(writer) ?? Number.POSITIVE_INFINITY) < this.#options.closedBelow;
+  }
+
+  #takenBy(writer: string): Taken {
+    return this.#taken.get(writer) ?? nothingTaken;
   }
 
   /** Settles each gap by what the transport holds now. */
   async #settleGaps(): Promise<void> {
     if (this.#early.size === 0) return;
     const { transport, shard } = this.#options;
+    // Only gaps that were there before the scan are settled by it.
+    const gaps = [...this.#early].map(([writer, early]) => ({ writer, missing: early[0]?.entry.prev ?? 0 }));
     const waiting = (await transport.waiting(shard)).map((job) => decodeBatch(job.data));
     const active = await transport.active(shard);
+    if (!this.#open) return;
     for (const job of active) this.#ingest(job);
-    for (const [writer, early] of [...this.#early]) {
-      const first = early[0];
-      if (first === undefined) continue;
-      const missing = first.entry.prev;
+    for (const { writer, missing } of gaps) {
+      if (this.#early.get(writer)?.[0]?.entry.prev !== missing) continue;
       const comes = waiting.some(
-        (batch) => batch.writer === writer && batch.entries.some((entry) => entry.n === missing),
+        (batch) => batch?.writer === writer && batch.entries.some((entry) => entry.n === missing),
       );
       if (comes) {
         this.#wakeAgain = true;
         continue;
       }
       this.#options.onLost(writer, missing);
-      this.#taken.set(writer, takeUpTo(this.#taken.get(writer) ?? nothingTaken, missing));
+      this.#taken.set(writer, takeUpTo(this.#takenBy(writer), missing));
       this.#retryEarly(writer);
     }
   }

@@ -59,7 +59,7 @@ export class Outbox {
     const { store, shard } = this.#options;
     for (const list of await store.lists(shard, outboxList(''))) {
       const target = this.#target(list.slice(outboxList('').length));
-      target.entries.push(...(await store.head(shard, list, await store.length(shard, list))));
+      for (const entry of await store.head(shard, list, await store.length(shard, list))) target.entries.push(entry);
     }
     for (const name of this.#targets.keys()) this.flush(name);
   }

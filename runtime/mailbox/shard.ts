@@ -11,13 +11,13 @@
  */
 
 import type { Address } from '../address.ts';
-import { type Clock, wait } from '../clock.ts';
+import { type Clock, wait, within } from '../clock.ts';
 import type { Engine, Lease, StoreOperation } from '../engines/engine.ts';
-import { textOf } from '../errors.ts';
+import { TroupeError, textOf } from '../errors.ts';
 import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import { ActorQueue } from './actor-queue.ts';
-import { decodeBatch, epochOfWriter } from './batch.ts';
+import { epochOfWriter } from './batch.ts';
 import { Committer, type CommitUnit } from './committer.ts';
 import {
   type DeadLetter,
@@ -61,6 +61,10 @@ interface Tenure {
   readonly outbox: Outbox;
   /** Monotonic time after which the lease may have ended. */
   localUntil: number;
+  /** Writers with a mark at take-over; those of dead nodes are forgotten once nothing of them can come any more. */
+  deadWriters: readonly string[];
+  /** Everything is loaded: the shard may be used. */
+  ready: boolean;
 }
 
 export class Shard {
@@ -70,10 +74,11 @@ export class Shard {
   #tenure: Tenure | undefined;
   #engineOffsetMs = 0;
   #closing = false;
+  #intakeStopped = false;
   /** Letters were written since their number was last looked at. */
   #lettered = true;
   #keeper: Promise<void> | undefined;
-  #heldWaiters: (() => void)[] = [];
+  #heldWaiters: { readonly resolve: () => void; readonly reject: (error: TroupeError) => void }[] = [];
   #wakeKeeper: () => void = () => undefined;
 
   constructor(options: ShardOptions) {
@@ -82,12 +87,12 @@ export class Shard {
   }
 
   get held(): boolean {
-    return this.#tenure !== undefined;
+    return this.#tenure?.ready === true;
   }
 
   /** Engine time, milliseconds. */
   now(): number {
-    return this.#options.clock.now() + this.#engineOffsetMs;
+    return this.#options.clock.monotonic() + this.#engineOffsetMs;
   }
 
   view(): { epoch: number; seq: number; inHand: number; outbox: number } {
@@ -105,9 +110,10 @@ export class Shard {
     this.#keeper = this.#keep();
   }
 
-  /** Resolves when the shard is ours. */
+  /** Resolves when the shard is ours. @throws TroupeError `DRAINING` when it is closed instead */
   whenHeld(): Promise<void> {
-    return this.held ? Promise.resolve() : new Promise((resolve) => this.#heldWaiters.push(resolve));
+    if (this.held) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#heldWaiters.push({ resolve, reject }));
   }
 
   /** The queue of an address; made at the first use. */
@@ -120,7 +126,11 @@ export class Shard {
     return queue;
   }
 
-  /** Forgets an empty queue. */
+  hasMail(address: Address): boolean {
+    return (this.#queues.get(address)?.length ?? 0) > 0;
+  }
+
+  /** Forgets an empty queue; only when no activation holds it. */
   releaseQueue(address: Address): void {
     if (this.#queues.get(address)?.length === 0) this.#queues.delete(address);
   }
@@ -142,8 +152,9 @@ export class Shard {
       operations: unit.operations,
       takes: durable.map((mail) => mail.channel as NonNullable<Mail['channel']>),
       onCommitted: () => {
-        unit.onCommitted();
+        // First the marks, so that nothing in the outputs can keep them from being right.
         tenure.intake.settled(durable);
+        unit.onCommitted();
         for (const mail of durable) this.#options.onTaken(mail.envelope.to);
       },
     };
@@ -165,13 +176,14 @@ export class Shard {
     this.#tenure?.intake.wake();
   }
 
-  /** Resolves when what was submitted is committed. */
-  async idle(): Promise<void> {
-    await this.#tenure?.committer.idle();
+  /** Resolves when what was submitted before is committed, or given up with the shard. */
+  async settled(): Promise<void> {
+    await this.#tenure?.committer.settled();
   }
 
   /** Stops taking mail in; what is in hand goes on. */
   stopIntake(): void {
+    this.#intakeStopped = true;
     this.#tenure?.intake.close();
   }
 
@@ -180,25 +192,31 @@ export class Shard {
     return this.#tenure?.outbox.waitingCount ?? 0;
   }
 
-  /** Gives the lease back in order. */
-  async close(): Promise<void> {
+  /** Gives the lease back in order; commits that do not come through are given up after `withinMs`. */
+  async close(withinMs: number): Promise<void> {
     this.#closing = true;
     this.#wakeKeeper();
-    const tenure = this.#tenure;
-    if (tenure !== undefined) {
-      tenure.intake.close();
-      await tenure.committer.idle();
-      tenure.outbox.close();
-      this.#endTenure();
-      await this.#options.engine.leases.release(this.name, tenure.lease.nonce).catch(() => undefined);
-    }
+    const closed = new TroupeError('DRAINING', 'this node is shutting down', { retryAfterMs: 1_000 });
+    for (const waiter of this.#heldWaiters.splice(0)) waiter.reject(closed);
     await this.#keeper;
+    const tenure = this.#tenure;
+    if (tenure === undefined) return;
+    tenure.intake.close();
+    await within(this.#options.clock, withinMs, tenure.committer.settled());
+    this.#endTenure();
+    const { engine, clock } = this.#options;
+    await within(
+      clock,
+      withinMs,
+      engine.leases.release(this.name, tenure.lease.nonce).catch(() => undefined),
+    );
   }
 
   async #keep(): Promise<void> {
-    const { engine, log, node, succeeds } = this.#options;
+    const { engine, clock, log, node, succeeds } = this.#options;
     for (let attempt = 1; !this.#closing; attempt++) {
       try {
+        const askedAtMs = clock.monotonic();
         const answer = await engine.leases.acquire(this.name, {
           node: node(),
           ttlMs: defaults.leaseMs,
@@ -206,7 +224,7 @@ export class Shard {
           succeeds: attempt % 2 === 1 && succeeds !== undefined ? succeeds : node(),
         });
         if ('nonce' in answer) {
-          await this.#takeOver(answer);
+          await this.#takeOver(answer, askedAtMs);
           await this.#renewUntilLost();
           continue;
         }
@@ -219,10 +237,9 @@ export class Shard {
     }
   }
 
-  async #takeOver(lease: Lease): Promise<void> {
+  async #takeOver(lease: Lease, askedAtMs: number): Promise<void> {
     const { engine, clock, log } = this.#options;
-    const acquiredAt = clock.monotonic();
-    this.#engineOffsetMs = lease.engineNowMs - clock.now();
+    this.#engineOffsetMs = lease.engineNowMs - clock.monotonic();
     const marks = await engine.store.all(this.name, 'in');
     const lastNumbers = await engine.store.all(this.name, 'out');
     const closedBelow = Number((await engine.store.get(this.name, 'meta', 'closedBelow')) ?? 0);
@@ -230,6 +247,7 @@ export class Shard {
       shard: this.name,
       store: engine.store,
       clock,
+      log,
       fence: lease,
       recordTakes: (takes) =>
         [...intake.marksAfter(takes)].map(([writer, taken]) => ({
@@ -272,13 +290,24 @@ export class Shard {
       submit: (unit) => committer.submit(unit),
       onWritten: this.#options.onWritten,
     });
+    const tenure: Tenure = {
+      lease,
+      committer,
+      intake,
+      outbox,
+      localUntil: askedAtMs + defaults.leaseMs,
+      deadWriters: [...marks.keys()],
+      ready: false,
+    };
+    this.#tenure = tenure;
     await outbox.load();
-    this.#tenure = { lease, committer, intake, outbox, localUntil: acquiredAt + defaults.leaseMs };
+    if (this.#intakeStopped) intake.close();
     await intake.adoptActive();
-    await this.#closeWriters([...marks.keys()], closedBelow);
-    await this.#awakenDue();
+    if (this.#tenure !== tenure) return;
+    tenure.ready = true;
     intake.wake();
-    for (const resolve of this.#heldWaiters.splice(0)) resolve();
+    for (const waiter of this.#heldWaiters.splice(0)) waiter.resolve();
+    await this.#awakenDue();
   }
 
   /** Renews the lease, compares the active jobs, and looks for due timers, until the lease is lost. */
@@ -293,7 +322,7 @@ export class Shard {
       sinceRenewalMs += defaults.fetchPollMs / 2;
       if (sinceRenewalMs < defaults.leaseRenewMs) continue;
       sinceRenewalMs = 0;
-      const askedAt = clock.monotonic();
+      const askedAtMs = clock.monotonic();
       try {
         const renewed = await engine.leases.renew(this.name, tenure.lease.nonce, defaults.leaseMs);
         if (renewed === undefined) {
@@ -301,12 +330,13 @@ export class Shard {
           this.#drop();
           return;
         }
-        this.#engineOffsetMs = renewed.engineNowMs - clock.now();
-        tenure.localUntil = askedAt + defaults.leaseMs;
+        this.#engineOffsetMs = renewed.engineNowMs - clock.monotonic();
+        tenure.localUntil = askedAtMs + defaults.leaseMs;
         await tenure.intake.adoptActive();
         tenure.intake.wake();
         await this.#awakenDue();
         await this.#trimLetters();
+        await this.#closeWriters(tenure);
       } catch (error) {
         log.debug({ shard: this.name, error: textOf(error) }, 'renewal failed');
         if (clock.monotonic() > tenure.localUntil) {
@@ -334,17 +364,20 @@ export class Shard {
     this.submit({ operations, mails: [], onCommitted: () => undefined });
   }
 
-  /** Closes the channels of dead nodes once nothing of them is in the transport any more. */
-  async #closeWriters(writers: readonly string[], closedBelow: number): Promise<void> {
-    const { engine } = this.#options;
-    const lowestLive = await engine.nodes.lowestLive();
-    if (lowestLive === undefined || lowestLive <= closedBelow) return;
+  /** Closes the channels of dead nodes once the queue was seen empty: nothing of them can come in order any more. */
+  async #closeWriters(tenure: Tenure): Promise<void> {
+    const { nodes, transport } = this.#options.engine;
+    if (tenure.deadWriters.length === 0) return;
+    const lowestLive = await nodes.lowestLive();
+    if (lowestLive === undefined) return;
     const isDead = (writer: string): boolean => (epochOfWriter(writer) ?? lowestLive) < lowestLive;
-    const jobs = [...(await engine.transport.waiting(this.name)), ...(await engine.transport.active(this.name))];
-    if (jobs.some((job) => isDead(decodeBatch(job.data).writer))) return;
+    const dead = tenure.deadWriters.filter(isDead);
+    if (dead.length > 0 && ((await transport.depth(this.name)) > 0 || tenure.intake.inHandCount > 0)) return;
+    tenure.deadWriters = [];
+    if (dead.length === 0 || this.#tenure !== tenure) return;
     this.submit({
       operations: [
-        ...writers.filter(isDead).map((writer): StoreOperation => ({ op: 'delete', table: 'in', key: writer })),
+        ...dead.map((writer): StoreOperation => ({ op: 'delete', table: 'in', key: writer })),
         { op: 'put', table: 'meta', key: 'closedBelow', value: String(lowestLive) },
       ],
       mails: [],
