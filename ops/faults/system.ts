@@ -27,6 +27,8 @@ export interface System {
   readonly up: boolean;
   /** Resolves when one does. */
   whenUp(signal: AbortSignal): Promise<void>;
+  /** Lives of the node that ended by themselves. */
+  readonly ownDeaths: number;
   /** SIGKILL of the node, then its start on the same data and ports; resolves when it is ready again. */
   killAndStart(signal: AbortSignal): Promise<void>;
   /** SIGKILL of the engine, and its start where the node does not see to that; absent where the engine is not ours. */
@@ -52,6 +54,8 @@ export interface OwnSystemOptions {
   readonly signal: AbortSignal;
   /** Called before each kill of the node, which it holds up. */
   readonly beforeKill?: (system: Pick<System, 'node' | 'admin'>) => Promise<void>;
+  /** After how many milliseconds the start that follows a kill is itself cut off by one; `undefined`: not this time. */
+  readonly cutStartMs?: () => number | undefined;
 }
 
 const startWithinMs = 90_000;
@@ -80,17 +84,31 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
   let child: ChildProcess;
   let node: NodeFile | undefined;
   let redis: OwnRedis | undefined;
+  let ownDeaths = 0;
 
-  const start = async (signal: AbortSignal): Promise<NodeFile> => {
+  const launch = (): number | undefined => {
     child = spawnNode({ ...options, engine: redis?.url ?? options.engine }, folder, node);
-    const pid = child.pid;
+    const { pid } = child;
     const identity = pid === undefined ? undefined : identityOf(pid);
     if (identity !== undefined) noteNode(folder, identity);
+    return pid;
+  };
+  const kill = async (): Promise<void> => {
+    if (hasEnded(child)) {
+      ownDeaths += 1;
+      return;
+    }
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  };
+  const start = async (signal: AbortSignal): Promise<NodeFile> => {
+    const pid = launch();
     const until = clock.monotonic() + startWithinMs;
     while (clock.monotonic() < until) {
       const found = findNode(dataFolderOf(folder));
       if (found !== undefined && found.pid === pid && (await new AdminClient(found, clock).isReady())) return found;
-      if (pid === undefined || child.exitCode !== null || child.signalCode !== null)
+      if (pid === undefined || hasEnded(child))
         throw new StartFailed(`the node ended with ${child.exitCode ?? child.signalCode}:\n${tailOf(folder)}`);
       await wait(clock, pollMs, signal);
     }
@@ -121,15 +139,22 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
     get up() {
       return up;
     },
+    get ownDeaths() {
+      return ownDeaths;
+    },
     async whenUp(signal) {
       while (!up) await wait(clock, upPollMs, signal);
     },
     async killAndStart(signal) {
       await options.beforeKill?.({ node: node ?? ready, admin });
-      const exited = once(child, 'exit');
       up = false;
-      child.kill('SIGKILL');
-      await exited;
+      await kill();
+      const cutMs = options.cutStartMs?.();
+      if (cutMs !== undefined) {
+        launch();
+        await wait(clock, cutMs, signal);
+        await kill();
+      }
       node = await start(signal);
       admin = new AdminClient(node, clock);
       up = true;
@@ -138,6 +163,8 @@ export async function startOwnSystem(options: OwnSystemOptions): Promise<System>
     log: () => readLog(folder),
   };
 }
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
 
 /** The node starts its PostgreSQL again by itself. */
 async function killPostmaster(folder: string, clock: Clock): Promise<void> {
@@ -194,6 +221,7 @@ export function attachedSystem(dataFolder: string, clock: Clock): System | undef
     get up() {
       return findNode(dataFolder) !== undefined;
     },
+    ownDeaths: 0,
     whenUp: async () => undefined,
     killAndStart: () => Promise.reject(new Error('this run did not start the node')),
     end: async () => undefined,

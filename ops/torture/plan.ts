@@ -12,7 +12,7 @@ const kindOfSort: Readonly<Record<KillSort, FaultKind>> = {
   engine: 'engine-restart',
 };
 
-const perMinute: Readonly<Record<KillSort, number>> = { actor: 6.5, thread: 6.5, process: 6, engine: 1.2 };
+const perMinute: Readonly<Record<KillSort, number>> = { actor: 8, thread: 6.5, process: 6, engine: 1.2 };
 const actors = ['/ledgers/*', '/mirrors/*'] as const;
 
 export function sortOf(kind: FaultKind): KillSort {

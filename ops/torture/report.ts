@@ -24,6 +24,8 @@ export interface TortureReport {
   readonly startedAt: string;
   readonly durationMs: number;
   readonly kills: Readonly<Record<KillSort, KillFigures>>;
+  /** Starts after a kill that another kill cut off. */
+  readonly startsCut: number;
   readonly redeliveriesRecognised: number;
   /** Absent where it did not come to a comparison. */
   readonly judgement?: Judgement;
@@ -67,6 +69,7 @@ export function textOfTorture(report: TortureReport): string {
     `torture: ${report.verdict} after ${(report.durationMs / 1_000).toFixed(1)} s (seed ${report.seed})`,
     `engine        ${report.engine}: ${report.durability}`,
     ...killSorts.map((sort) => `kills         ${sort}: ${killLine(kills[sort])}`),
+    `starts cut    ${report.startsCut}`,
     `redeliveries  ${report.redeliveriesRecognised} recognised`,
     ...(judgement === undefined ? [] : judgementLines(judgement)),
     ...(report.reason === undefined ? [] : [`because       ${report.reason}`]),

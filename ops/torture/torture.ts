@@ -46,10 +46,14 @@ export interface TortureOptions {
 
 const ledgers = 40;
 const senders = 6;
-const messagesPerSecond = 250;
+const messagesPerSecond = 400;
 const threads = 2;
-const settleMs = 60_000;
+const settleMaxMs = 60_000;
+const settleMinMs = 20_000;
 const healMs = 60_000;
+/** Of the starts after a kill: how many are cut off by another kill, and when at the latest. */
+const startsCutShare = 0.3;
+const cutStartMaxMs = 2_000;
 const checkerGraceMs = 30_000;
 const probeTimeoutMs = 2_000;
 const watchMs = 50;
@@ -88,6 +92,7 @@ export async function runTorture(options: TortureOptions): Promise<TortureReport
     startedAt,
     durationMs: Math.round(clock.monotonic() - startedMs),
     kills: torture.kills,
+    startsCut: torture.startsCut,
     redeliveriesRecognised: torture.redeliveries,
     ...(torture.judgement === undefined ? {} : { judgement: torture.judgement }),
     firings: torture.firings,
@@ -103,6 +108,7 @@ export async function runTorture(options: TortureOptions): Promise<TortureReport
 class Torture {
   judgement: Judgement | undefined;
   left: string | undefined;
+  startsCut = 0;
   nodeLog = '';
   readonly #options: TortureOptions;
   readonly #elapsedMs: () => number;
@@ -141,6 +147,7 @@ class Torture {
     const namespace = `torture_${random.nonce().slice(0, 12)}`;
     if (engine.includes('://')) this.left = `the namespace ${namespace} in the engine`;
     say(`torture: seed ${seed}, starting a node of its own on ${engine.replace(/:\/\/.*@/, '://…@')}`);
+    const cuts = chanceOf(seed, 'cut starts');
     const system = await startOwnSystem({
       app: besideThis('./app'),
       engine,
@@ -149,6 +156,11 @@ class Torture {
       clock,
       signal,
       beforeKill: (killed) => this.#tally.read(killed),
+      cutStartMs: () => {
+        if (cuts() >= startsCutShare) return undefined;
+        this.startsCut += 1;
+        return Math.floor(cuts() * cutStartMaxMs);
+      },
     });
     this.#system = system;
     const checker = this.#startChecker(system);
@@ -216,7 +228,7 @@ class Torture {
       ledgers,
       senders,
       messagesPerSecond,
-      settleMs,
+      settleMs: Math.max(settleMinMs, Math.min(settleMaxMs, this.#options.runMs)),
     };
     const checker = fork(besideThis('./checker'), [JSON.stringify(checkerOptions)], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -237,7 +249,7 @@ class Torture {
     };
     const onExit = (): void => heard.reject(new Error(`the checker ended before it was ${tell}`));
     const onAbort = (): void => heard.reject(signal.reason);
-    const late = clock.after(settleMs + checkerGraceMs, () =>
+    const late = clock.after(settleMaxMs + checkerGraceMs, () =>
       heard.reject(new Error(`the checker is not ${tell} in time`)),
     );
     checker.on('message', onMessage).on('exit', onExit);
@@ -279,6 +291,9 @@ class Torture {
     const { findings } = judgement;
     if (findings.some(({ verdict }) => verdict === 'violated')) return { verdict: 'violated' };
     if (findings.some(({ verdict }) => verdict === 'unknown')) return { verdict: 'unknown' };
+    const { ownDeaths = 0 } = this.#system ?? {};
+    if (ownDeaths > 0)
+      return { verdict: 'unknown', reason: `the node ended by itself ${ownDeaths} times; its log says why` };
     const missed = sorts.filter((sort) => this.kills[sort].done === 0);
     if (missed.length > 0) return { verdict: 'unknown', reason: `no kill of ${missed.join(', ')} was done` };
     if (this.redeliveries === 0)
