@@ -6,8 +6,8 @@
 
 import { limits } from './limits.ts';
 
-/** `never`: the same call fails again. `later`: after the delay. `with-key`: it may have happened; use an idempotency key. */
-export type RetryClass = 'never' | 'later' | 'with-key';
+/** `never`: the same call fails again. `later`: after the delay. `check-first`: it may have happened. */
+export type RetryClass = 'never' | 'later' | 'check-first';
 
 export interface ErrorEntry {
   readonly meaning: string;
@@ -100,21 +100,21 @@ export const errorTable = {
     meaning: 'The actor failed while the message was in hand.',
     grpc: 'INTERNAL',
     http: 500,
-    retry: 'with-key',
-    advice: 'See the actor at /admin/v1/actors; retry with an idempotency key.',
+    retry: 'check-first',
+    advice: 'It may have had effects: look at the actor (troupe actor ADDRESS) before you repeat it.',
   },
   DEADLINE_EXCEEDED: {
     meaning: 'No answer came before the deadline.',
     grpc: 'DEADLINE_EXCEEDED',
     http: 504,
-    retry: 'with-key',
-    advice: 'Allow more time, and retry with an idempotency key.',
+    retry: 'check-first',
+    advice: 'Allow more time. With outcome unknown it may have happened: look before you repeat it.',
   },
   CANCELLED: {
     meaning: 'The caller cancelled.',
     grpc: 'CANCELLED',
     http: 499,
-    retry: 'with-key',
+    retry: 'check-first',
     advice: 'Nothing, if you meant to.',
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -32,6 +32,8 @@ export interface RouterOptions {
   readonly node: () => number;
   /** Engine time of the shard that an address lives in, milliseconds. */
   readonly engineNow: (address: Address) => number;
+  /** Whether the shard of an address can commit now. */
+  readonly commits: (address: Address) => boolean;
   /** Writes a durable envelope; resolves when the engine has it. */
   readonly sendDurable: (envelope: Envelope) => Promise<void>;
   /** Whether one more durable message fits the mailbox of an address. */
@@ -237,6 +239,8 @@ export class Router {
       return this.#options.sendDurable(envelope);
     }
     const activation = this.#running(envelope.to);
+    if (activation.persistent && !this.#options.commits(envelope.to))
+      throw new TroupeError('UNAVAILABLE', 'the storage engine does not answer', { retryAfterMs: 1_000 });
     if (!activation.hasRoom())
       throw new TroupeError('MAILBOX_FULL', `the mailbox of ${envelope.to} is full`, { retryAfterMs: 250 });
     activation.deliver(ephemeralMail(envelope));

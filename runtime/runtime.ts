@@ -191,6 +191,7 @@ class NodeRuntime implements Runtime {
       supervision: () => this.#port(),
       node: () => this.nodeEpoch,
       engineNow: (address) => this.#shardOf(address).now(),
+      commits: (address) => this.#shardOf(address).commits,
       sendDurable: (envelope) => this.#sendDurable(envelope),
       hasDurableRoom: (address, definition) => (this.#durableWaiting.get(address) ?? 0) < definition.mailbox.durable,
     });

@@ -109,13 +109,19 @@ export const review = z.object({
   ...origin.shape,
 });
 
+/** Text that an operating system takes as an argument. */
+const argument = z
+  .string()
+  .max(32_768)
+  .refine((text) => !text.includes('\0'), 'an argument holds no NUL character');
+
 export const executeRequest = z.strictObject({
   /** A program's name, such as `git`; never a path, never a shell line. */
   command: z.string().min(1).max(256),
-  args: z.array(z.string().max(32_768)).max(256).default([]),
+  args: z.array(argument).max(256).default([]),
   workingDir: z.string().min(1).max(4_096).optional(),
   /** Added to a minimal environment; the node's own variables are not passed on. */
-  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/), z.string().max(32_768)).default({}),
+  environment: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/), argument).default({}),
   timeoutSeconds: z.number().positive().max(3_600).default(30),
 });
 

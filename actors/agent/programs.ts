@@ -17,6 +17,7 @@ export const allowedPrograms = [
   'grep',
   'find',
   'python',
+  'python3',
   'pip',
   'npm',
   'node',

@@ -20,7 +20,7 @@ import type { Delivery, Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
 import type { StepRecord, Timer, TurnFailure, TurnInput } from '../host/messages.ts';
 import { defaults, limits } from '../limits.ts';
-import { type ActorRecord, encodeActorRecord } from '../mailbox/actor-record.ts';
+import { forgetOperations, storeOperations } from '../mailbox/actor-record.ts';
 import { type DeadLetter, type DeadLetterReason, deadLetterOperations } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
 import { DurableTimers } from './durable-timers.ts';
@@ -182,7 +182,7 @@ export class Activation {
     const outputs: (() => void)[] = [];
     const timersChanged = steps.some(touchesTimers);
     for (const step of steps) this.#record(step, operations, mails, outputs);
-    if (done && this.persistent) operations.push(...this.#forget());
+    if (done && this.persistent) operations.push(...forgetOperations(this.address));
     else if (snapshot !== undefined && (snapshot !== this.#lastSnapshot || timersChanged))
       operations.push(...this.#store(snapshot));
     this.#lastSnapshot = snapshot;
@@ -242,11 +242,14 @@ export class Activation {
     const answered = (mail: Mail): boolean => mail.channel === undefined && mail.envelope.replyTo !== undefined;
     this.#options.queue.putBack(fed.filter((mail) => !answered(mail)));
     this.#options.queue.remove(answered);
-    const error: ErrorData = {
-      reason: 'ACTOR_FAILED',
-      message: exit?.error?.message ?? `${this.address} stopped before it answered`,
-      outcome: 'unknown',
-    };
+    const error: ErrorData =
+      exit?.cause === 'lease-lost'
+        ? { reason: 'UNAVAILABLE', message: 'the storage engine was lost', outcome: 'unknown', retryAfterMs: 1_000 }
+        : {
+            reason: 'ACTOR_FAILED',
+            message: exit?.error?.message ?? `${this.address} stopped before it answered`,
+            outcome: 'unknown',
+          };
     for (const ask of [...this.openAsks]) this.#refuseAsk(ask, error);
     if (exit !== undefined) this.#options.onExit(exit);
   }
@@ -367,28 +370,10 @@ export class Activation {
   }
 
   #store(snapshot: string): StoreOperation[] {
-    const record: ActorRecord = {
-      kind: this.definition.kind,
-      version: this.definition.version,
-      shape: this.#shape,
-      incarnation: this.incarnation,
-      timers: this.#timers.list(),
-      snapshot,
-    };
-    const due = this.#timers.firstDueMs();
-    return [
-      { op: 'put', table: 'actor', key: this.address, value: encodeActorRecord(record) },
-      due === undefined
-        ? { op: 'unrank', index: 'due', member: this.address }
-        : { op: 'rank', index: 'due', member: this.address, score: due },
-    ];
-  }
-
-  #forget(): StoreOperation[] {
-    return [
-      { op: 'delete', table: 'actor', key: this.address },
-      { op: 'unrank', index: 'due', member: this.address },
-    ];
+    const { kind, version } = this.definition;
+    const timers = this.#timers.list();
+    const record = { kind, version, shape: this.#shape, incarnation: this.incarnation, timers, snapshot };
+    return storeOperations(this.address, record, this.#timers.firstDueMs());
   }
 
   #fire(timer: Timer): void {

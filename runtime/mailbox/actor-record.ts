@@ -1,3 +1,5 @@
+import type { Address } from '../address.ts';
+import type { StoreOperation } from '../engines/engine.ts';
 import type { Timer } from '../host/messages.ts';
 
 /**
@@ -22,4 +24,22 @@ export function encodeActorRecord({ snapshot, ...head }: ActorRecord): string {
 export function decodeActorRecord(text: string): ActorRecord {
   const cut = text.indexOf('\n');
   return { ...(JSON.parse(text.slice(0, cut)) as Omit<ActorRecord, 'snapshot'>), snapshot: text.slice(cut + 1) };
+}
+
+/** Stores a record; `dueMs` is the engine time of its first timer. */
+export function storeOperations(address: Address, record: ActorRecord, dueMs: number | undefined): StoreOperation[] {
+  return [
+    { op: 'put', table: 'actor', key: address, value: encodeActorRecord(record) },
+    dueMs === undefined
+      ? { op: 'unrank', index: 'due', member: address }
+      : { op: 'rank', index: 'due', member: address, score: dueMs },
+  ];
+}
+
+/** Removes the record of an actor that has ended for good. */
+export function forgetOperations(address: Address): StoreOperation[] {
+  return [
+    { op: 'delete', table: 'actor', key: address },
+    { op: 'unrank', index: 'due', member: address },
+  ];
 }

@@ -43,6 +43,7 @@ export class Committer {
   #waiting: CommitUnit[] = [];
   #busy = false;
   #refused = false;
+  #stalled = false;
 
   constructor(options: CommitterOptions) {
     this.#options = options;
@@ -51,6 +52,11 @@ export class Committer {
 
   get seq(): number {
     return this.#seq;
+  }
+
+  /** Whether the engine does not answer the commit that is being written. */
+  get stalled(): boolean {
+    return this.#stalled;
   }
 
   submit(unit: CommitUnit): void {
@@ -95,6 +101,7 @@ export class Committer {
           break;
         }
         this.#seq++;
+        this.#stalled = false;
       }
       for (const unit of group) this.#tell(unit);
     }
@@ -138,6 +145,7 @@ export class Committer {
           return 'refused';
         }
         mayBeDone = true;
+        this.#stalled = true;
         await wait(clock, settleDelayMs);
       }
     }

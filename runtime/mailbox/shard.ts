@@ -18,7 +18,7 @@ import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import { ActorQueue } from './actor-queue.ts';
 import { epochOfWriter } from './batch.ts';
-import { Committer, type CommitUnit } from './committer.ts';
+import type { CommitUnit } from './committer.ts';
 import {
   type DeadLetter,
   type DeadLetterReason,
@@ -26,10 +26,9 @@ import {
   discardOldestLetters,
   lostLetter,
 } from './dead-letters.ts';
-import { Intake } from './intake.ts';
 import type { Mail } from './mail.ts';
-import { Outbox } from './outbox.ts';
-import { decodeTaken, encodeTaken } from './taken.ts';
+import type { Outbox } from './outbox.ts';
+import { createTenure, type Tenure } from './tenure.ts';
 
 export interface ShardOptions {
   readonly name: string;
@@ -53,20 +52,6 @@ export interface ShardOptions {
   readonly count: (name: string, by?: number) => void;
 }
 
-/** Everything that belongs to one lease epoch. */
-interface Tenure {
-  readonly lease: Lease;
-  readonly committer: Committer;
-  readonly intake: Intake;
-  readonly outbox: Outbox;
-  /** Monotonic time after which the lease may have ended. */
-  localUntil: number;
-  /** Writers with a mark at take-over; those of dead nodes are forgotten once nothing of them can come any more. */
-  deadWriters: readonly string[];
-  /** Everything is loaded: the shard may be used. */
-  ready: boolean;
-}
-
 export class Shard {
   readonly name: string;
   readonly #options: ShardOptions;
@@ -88,6 +73,11 @@ export class Shard {
 
   get held(): boolean {
     return this.#tenure?.ready === true;
+  }
+
+  /** Whether a turn could be committed now, as far as is known here. */
+  get commits(): boolean {
+    return this.held && this.#tenure?.committer.stalled === false;
   }
 
   /** Engine time, milliseconds. */
@@ -243,33 +233,18 @@ export class Shard {
     const marks = await engine.store.all(this.name, 'in');
     const lastNumbers = await engine.store.all(this.name, 'out');
     const closedBelow = Number((await engine.store.get(this.name, 'meta', 'closedBelow')) ?? 0);
-    const committer = new Committer({
+    const tenure = createTenure({
       shard: this.name,
-      store: engine.store,
+      engine,
       clock,
       log,
-      fence: lease,
-      recordTakes: (takes) =>
-        [...intake.marksAfter(takes)].map(([writer, taken]) => ({
-          op: 'put',
-          table: 'in',
-          key: writer,
-          value: encodeTaken(taken),
-        })),
-      onRefused: () => {
-        log.warn({ shard: this.name }, 'a commit was refused: the shard has another owner or was rolled back');
-        this.#drop();
-        this.#wakeKeeper();
-      },
-    });
-    const intake: Intake = new Intake({
-      shard: this.name,
-      transport: engine.transport,
-      clock,
-      log,
-      taken: new Map([...marks].map(([writer, text]) => [writer, decodeTaken(text)])),
+      lease,
+      untilMs: askedAtMs + defaults.leaseMs,
+      marks,
+      lastNumbers,
       closedBelow,
-      epoch: lease.epoch,
+      count: this.#options.count,
+      onWritten: this.#options.onWritten,
       onMail: (mail) => {
         this.#options.onArrived(mail);
         this.queueOf(mail.envelope.to).push(mail);
@@ -277,35 +252,19 @@ export class Shard {
       },
       onLost: (writer, upTo) => this.#letterLost(writer, upTo),
       onStale: (mail) => this.letter([mail], 'STALE_WRITER'),
-      count: this.#options.count,
+      onRefused: () => {
+        log.warn({ shard: this.name }, 'a commit was refused: the shard has another owner or was rolled back');
+        this.#drop();
+        this.#wakeKeeper();
+      },
     });
-    const outbox = new Outbox({
-      shard: this.name,
-      epoch: lease.epoch,
-      transport: engine.transport,
-      store: engine.store,
-      clock,
-      log,
-      lastNumbers: new Map([...lastNumbers].map(([target, n]) => [target, Number(n)])),
-      submit: (unit) => committer.submit(unit),
-      onWritten: this.#options.onWritten,
-    });
-    const tenure: Tenure = {
-      lease,
-      committer,
-      intake,
-      outbox,
-      localUntil: askedAtMs + defaults.leaseMs,
-      deadWriters: [...marks.keys()],
-      ready: false,
-    };
     this.#tenure = tenure;
-    await outbox.load();
-    if (this.#intakeStopped) intake.close();
-    await intake.adoptActive();
+    await tenure.outbox.load();
+    if (this.#intakeStopped) tenure.intake.close();
+    await tenure.intake.adoptActive();
     if (this.#tenure !== tenure) return;
     tenure.ready = true;
-    intake.wake();
+    tenure.intake.wake();
     for (const waiter of this.#heldWaiters.splice(0)) waiter.resolve();
     await this.#awakenDue();
   }

@@ -229,8 +229,14 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     }
   }
 
+  // A node that ends without `stop` leaves no PostgreSQL behind; only a kill -9 does.
+  const endAtOnce = (): void => {
+    if (!ended()) process.kill(child.pid as number, 'SIGQUIT');
+  };
+
   await start();
   watch();
+  process.once('exit', endAtOnce);
   return {
     connection: { host: socketFolder, user: embeddedUser, database: embeddedDatabase },
     folder: home,
@@ -240,6 +246,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     },
     async stop() {
       stopping = true;
+      process.off('exit', endAtOnce);
       await restarting;
       if (!ended()) await stopPostmaster(child.pid as number, clock);
       await guard?.release();
