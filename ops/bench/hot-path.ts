@@ -95,8 +95,8 @@ class HotPathRun {
     if (only.includes('cross-thread-ask')) {
       const ask = { bench: 'cross-thread ask', bareSide: 'MessagePort round trip', bar: 0.4 };
       await this.#compare(ask, crossThreadAsk(node), crossThreadPost(thread('echo-thread')), {
-        one: 10_000,
-        many: 76_800,
+        one: 20_000,
+        many: 102_400,
       });
     }
   }

@@ -27,13 +27,16 @@ export interface Plan {
   readonly signal: AbortSignal;
 }
 
+/** Runs of each side before the first that counts: code is still being compiled in the first. */
+const warmUpRuns = 2;
+
 /** A warm-up of both sides, then their runs in turns. */
 export async function compare(ours: Side, bare: Side, plan: Plan): Promise<Comparison> {
   const rates: { ours: number[]; bare: number[] } = { ours: [], bare: [] };
-  for (let run = 0; run <= plan.runs; run += 1) {
+  for (let run = 0; run < warmUpRuns + plan.runs; run += 1) {
     for (const [name, side] of [['ours', ours] as const, ['bare', bare] as const]) {
       const rate = await measure(side, plan);
-      if (run > 0) rates[name].push(rate);
+      if (run >= warmUpRuns) rates[name].push(rate);
     }
   }
   const oursPerSecond = median(rates.ours);

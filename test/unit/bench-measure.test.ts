@@ -17,7 +17,7 @@ describe('a comparison', () => {
     const { ours, bare } = await compare(side('ours'), side('bare'), plan);
     assert.deepEqual(
       turns,
-      [1, 2, 3, 4].flatMap(() => ['ours 8/2', 'bare 8/2']),
+      [1, 2, 3, 4, 5].flatMap(() => ['ours 8/2', 'bare 8/2']),
     );
     assert.deepEqual([ours.length, bare.length], [3, 3]);
   });
