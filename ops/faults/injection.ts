@@ -71,6 +71,7 @@ async function aimAtThread({ target }: Fault, options: InjectionOptions): Promis
   if (thread === undefined) return undefined;
   const { slot, incarnation } = thread;
   const actors = runningActors(await system.admin.tree()).filter((actor) => actor.thread === slot);
+  const missing = new Set(actors);
   const node = system.node.pid;
   return {
     target: `thread ${slot} with ${actors.length} actors`,
@@ -79,8 +80,11 @@ async function aimAtThread({ target }: Fault, options: InjectionOptions): Promis
       const now = (await system.admin.threads()).find((one) => one.slot === slot);
       // Another node counts its threads anew.
       if (now?.status !== 'running' || (system.node.pid === node && now.incarnation <= incarnation)) return false;
-      for (const { address, incarnation } of actors)
-        if (!(await livesAnew({ address, incarnation, node }, options))) return false;
+      // One that was seen to live anew has recovered, whatever another fault did to it since.
+      for (const actor of missing) {
+        if (!(await livesAnew({ address: actor.address, incarnation: actor.incarnation, node }, options))) return false;
+        missing.delete(actor);
+      }
       return true;
     },
   };
