@@ -2,6 +2,9 @@
  * The table of open asks of this process. An ask is entered once, under its envelope's id, and ends exactly once, by
  * whichever comes first: answer, error, deadline, cancellation, drain. The asker's side holds the deadline, so that a
  * lost answer still ends as a typed error (G3). An answer to an ask that is not open is dropped and counted.
+ *
+ * Most asks are answered long before their deadline, so one gets a timer only when its deadline is near: a sweep each
+ * second finds those.
  */
 
 import type { Cancel, Clock } from './clock.ts';
@@ -10,11 +13,18 @@ import { type ErrorData, TroupeError, toErrorData } from './errors.ts';
 import { limits } from './limits.ts';
 
 interface OpenAsk {
+  readonly entry: AskEntry;
   readonly resolve: (value: Json) => void;
   readonly reject: (error: TroupeError) => void;
-  readonly onChunk: ((chunk: Json) => void) | undefined;
-  readonly end: () => void;
+  /** On the monotonic clock. */
+  readonly untilMs: number;
+  cancelTimer: Cancel | undefined;
+  onAbort: (() => void) | undefined;
 }
+
+const sweepMs = 1_000;
+/** A deadline is near when it may come before the sweep after the next. */
+const nearMs = 2 * sweepMs;
 
 export interface AskEntry {
   readonly id: string;
@@ -28,6 +38,7 @@ export interface AskEntry {
 export class Asks {
   readonly #open = new Map<string, OpenAsk>();
   readonly #clock: Clock;
+  #sweeping = false;
   #unclaimed = 0;
 
   constructor(clock: Clock) {
@@ -48,31 +59,18 @@ export class Asks {
     if (this.#open.size >= limits.openAsks)
       throw new TroupeError('MAILBOX_FULL', `this node has ${limits.openAsks} open asks`, { retryAfterMs: 1_000 });
     return new Promise((resolve, reject) => {
-      const abandon = (error: TroupeError): void => {
-        if (!this.#open.has(entry.id)) return;
-        entry.onAbandon();
-        this.#finish(entry.id)?.reject(error);
-      };
-      const cancelTimer: Cancel = this.#clock.after(entry.timeoutMs, () =>
-        abandon(
-          new TroupeError('DEADLINE_EXCEEDED', `no answer within ${Math.round(entry.timeoutMs)} ms`, {
-            outcome: 'unknown',
-          }),
-        ),
-      );
+      const { id, timeoutMs, signal } = entry;
+      const untilMs = this.#clock.monotonic() + timeoutMs;
+      const ask: OpenAsk = { entry, resolve, reject, untilMs, cancelTimer: undefined, onAbort: undefined };
+      this.#open.set(id, ask);
+      if (timeoutMs < nearMs) this.#arm(ask, timeoutMs);
+      else this.#planSweep();
+      if (signal === undefined) return;
       const onAbort = (): void =>
-        abandon(new TroupeError('CANCELLED', 'the caller cancelled the ask', { outcome: 'unknown' }));
-      this.#open.set(entry.id, {
-        resolve,
-        reject,
-        onChunk: entry.onChunk,
-        end: () => {
-          cancelTimer();
-          entry.signal?.removeEventListener('abort', onAbort);
-        },
-      });
-      if (entry.signal?.aborted) onAbort();
-      else entry.signal?.addEventListener('abort', onAbort, { once: true });
+        this.#abandon(ask, new TroupeError('CANCELLED', 'the caller cancelled the ask', { outcome: 'unknown' }));
+      if (signal.aborted) return onAbort();
+      ask.onAbort = onAbort;
+      signal.addEventListener('abort', onAbort, { once: true });
     });
   }
 
@@ -95,7 +93,7 @@ export class Asks {
       return;
     }
     try {
-      ask.onChunk?.(value);
+      ask.entry.onChunk?.(value);
     } catch (thrown) {
       // The reader is broken, not the actor; whoever passed the chunk on must not suffer for it.
       this.refuse(id, toErrorData(thrown, 'CANCELLED'));
@@ -114,7 +112,38 @@ export class Asks {
       return undefined;
     }
     this.#open.delete(id);
-    ask.end();
+    ask.cancelTimer?.();
+    if (ask.onAbort !== undefined) ask.entry.signal?.removeEventListener('abort', ask.onAbort);
     return ask;
+  }
+
+  #abandon(ask: OpenAsk, error: TroupeError): void {
+    const { id, onAbandon } = ask.entry;
+    if (this.#open.get(id) !== ask) return;
+    onAbandon();
+    this.#finish(id)?.reject(error);
+  }
+
+  #arm(ask: OpenAsk, leftMs: number): void {
+    const text = `no answer within ${Math.round(ask.entry.timeoutMs)} ms`;
+    ask.cancelTimer = this.#clock.after(leftMs, () =>
+      this.#abandon(ask, new TroupeError('DEADLINE_EXCEEDED', text, { outcome: 'unknown' })),
+    );
+  }
+
+  #planSweep(): void {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    this.#clock.after(sweepMs, () => this.#sweep());
+  }
+
+  #sweep(): void {
+    this.#sweeping = false;
+    const nowMs = this.#clock.monotonic();
+    for (const ask of this.#open.values()) {
+      if (ask.cancelTimer !== undefined) continue;
+      if (ask.untilMs - nowMs < nearMs) this.#arm(ask, ask.untilMs - nowMs);
+      else this.#planSweep();
+    }
   }
 }
