@@ -71,9 +71,12 @@ export function judge(sent: readonly OperationRecord[], rest: Rest, operations: 
   });
   const map = <State>(states: ReadonlyMap<string, State | undefined>, read: (state: State) => Runs) =>
     stateOf(new Map([...states].map(([address, state]) => [address, state && read(state)])));
+  // What an unread ledger told nobody can say, so what the mirrors have of it shows nothing.
+  const unread = new Set([...ledgers].flatMap(([address, state]) => (state === undefined ? [nameOf(address)] : [])));
+  const ofRead = (runs: Runs): Runs => Object.fromEntries(Object.entries(runs).filter(([name]) => !unread.has(name)));
   const subjects: readonly [Subject, readonly OperationRecord[], FinalState, readonly CheckName[]][] = [
     ['sent', sent, map(ledgers, ({ runs }) => runs), ['no-durable-loss', 'per-sender-order']],
-    ['told', toldBy(rest), map(mirrors, ({ runs }) => runs), ['no-durable-loss', 'per-sender-order']],
+    ['told', toldBy(rest), map(mirrors, ({ runs }) => ofRead(runs)), ['no-durable-loss', 'per-sender-order']],
     // Two timers of one moment have no order.
     ['timers', timersOf(rest), map(ledgers, ({ timersFired }) => timersFired), ['no-durable-loss']],
   ];

@@ -78,10 +78,14 @@ describe('the judge of a torture', () => {
     });
 
   test('does not know what it could not read', () => {
-    const unread: Rest = { ...rest(), mirrors: new Map([['/mirrors/m0', undefined]]) };
-    const { findings, broken } = judge(sent(4), unread, operations);
-    assert.deepEqual(broken, none);
-    assert(findings.some(({ subject, verdict }) => subject === 'told' && verdict === 'unknown'));
+    for (const unread of [
+      { ...rest(), mirrors: new Map([['/mirrors/m0', undefined]]) },
+      { ...rest(), ledgers: new Map([['/ledgers/k0', undefined]]) },
+    ] satisfies Rest[]) {
+      const { findings, broken } = judge(sent(4), unread, operations);
+      assert.deepEqual(broken, none);
+      assert(findings.some(({ verdict }) => verdict === 'unknown'));
+    }
   });
 });
 
