@@ -201,7 +201,8 @@ function spawnNode(options: OwnSystemOptions, folder: string, former: NodeFile |
   }
 }
 
-function readLog(folder: string): string {
+/** What the node of a run's folder has logged. */
+export function readLog(folder: string): string {
   try {
     return readFileSync(nodeLogOf(folder), 'utf8');
   } catch {

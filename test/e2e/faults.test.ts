@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import type { TreeNode } from '../../ops/cli/tree.ts';
 import type { OperationRecord } from '../../ops/faults/history.ts';
 import type { RunReport } from '../../ops/faults/report.ts';
+import { readLog } from '../../ops/faults/system.ts';
 import { findNode, type NodeFile } from '../../ops/node-file.ts';
 import { isAlive } from '../../ops/process-identity.ts';
 import { CommandLine, type CommandResult } from '../support/cli.ts';
@@ -176,7 +177,7 @@ describe('a fault run that is cut off', slow, () => {
     });
     child.stdout?.resume();
     await eventually(
-      () => `the crash is recovered from: ${told}`,
+      () => `the crash is recovered from: ${told}\n${readLog(join(cli.dataDir, cli.runs()[0] ?? ''))}`,
       60_000,
       () => /recovered after/.test(told),
     );
