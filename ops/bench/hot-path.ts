@@ -122,7 +122,7 @@ class HotPathRun {
     watch(folder, started);
     if (only.includes('durable-tell')) {
       const missing = redisMissing();
-      if (missing === undefined) await this.#redis((await startOwnRedis(folder, clock, signal)).url);
+      if (missing === undefined) await this.#redis((await startOwnRedis(folder, clock, signal, 'everysec')).url);
       else this.#skip('durable tell', missing);
     }
     if (only.includes('embedded')) await this.#embedded(dataFolderOf(folder));

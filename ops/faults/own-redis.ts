@@ -26,18 +26,29 @@ export function redisMissing(): string | undefined {
 const pollMs = 20;
 const startWithinMs = 30_000;
 
+/**
+ * When Redis hands its log to the disk. With `everysec` a kill -9 loses up to 2 s of acknowledged writes where the disk
+ * stalls, as on a busy machine; what is to survive kills needs `always`.
+ */
+type Fsync = 'always' | 'everysec';
+
 /** Starts a server that ends with its run folder, in whose journal it is noted. */
-export async function startOwnRedis(folder: string, clock: Clock, signal: AbortSignal): Promise<OwnRedis> {
+export async function startOwnRedis(
+  folder: string,
+  clock: Clock,
+  signal: AbortSignal,
+  fsync: Fsync = 'always',
+): Promise<OwnRedis> {
   const port = await freePort();
   const dir = join(folder, 'redis');
   mkdirSync(dir, { mode: 0o700 });
-  let server = await startServer(folder, dir, port, clock, signal);
+  let server = await startServer(folder, dir, port, clock, signal, fsync);
   return {
     url: `redis://127.0.0.1:${port}`,
     async killAndStart(stop) {
       const exited = once(server, 'exit');
       if (server.kill('SIGKILL')) await exited;
-      server = await startServer(folder, dir, port, clock, stop);
+      server = await startServer(folder, dir, port, clock, stop, fsync);
     },
   };
 }
@@ -48,6 +59,7 @@ async function startServer(
   port: number,
   clock: Clock,
   signal: AbortSignal,
+  fsync: Fsync,
 ): Promise<ChildProcess> {
   const flags = {
     port: String(port),
@@ -55,7 +67,7 @@ async function startServer(
     dir,
     save: '',
     appendonly: 'yes',
-    appendfsync: 'everysec',
+    appendfsync: fsync,
     'maxmemory-policy': 'noeviction',
   };
   const words = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);

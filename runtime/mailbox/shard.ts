@@ -331,7 +331,9 @@ export class Shard {
     if (lowestLive === undefined) return;
     const isDead = (writer: string): boolean => (epochOfWriter(writer) ?? lowestLive) < lowestLive;
     const dead = tenure.deadWriters.filter(isDead);
-    if (dead.length > 0 && ((await transport.depth(this.name)) > 0 || tenure.intake.inHandCount > 0)) return;
+    // Jobs move from waiting to active and then are gone: both empty, in this order, means that none is left.
+    if (dead.length > 0 && ((await transport.depth(this.name)) > 0 || (await transport.active(this.name)).length > 0))
+      return;
     tenure.deadWriters = [];
     if (dead.length === 0 || this.#tenure !== tenure) return;
     this.submit({

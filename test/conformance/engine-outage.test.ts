@@ -57,6 +57,24 @@ test('Redis that stops answering: the outcome is unknown, within seconds', witho
   await back(engine);
 });
 
+test('PostgreSQL killed: a job added afterwards takes no number of one that is still there', async (t) => {
+  const postgres = await startPostgres(t);
+  const engine = await opened(t, createPostgresEngine({ ...options, connection: postgres.url }));
+  const before = ['first', 'second', 'third'];
+  for (const data of before) await engine.transport.add('s0', data);
+  for (const _ of before) await engine.transport.fetch('s0');
+  postgres.kill();
+  await assert.rejects(async () => {
+    for (;;) await engine.ping();
+  });
+  await back(engine);
+  const after = ['fourth', 'fifth', 'sixth'];
+  for (const data of after) await engine.transport.add('s0', data);
+  const held = [...(await engine.transport.active('s0')), ...(await engine.transport.waiting('s0'))];
+  assert.deepEqual(held.map((job) => job.data).sort(), [...before, ...after].sort());
+  assert.equal(new Set(held.map((job) => job.id)).size, 6);
+});
+
 test('PostgreSQL killed: it comes back by itself with everything acknowledged', async (t) => {
   const postgres = await startPostgres(t);
   const engine = await opened(t, createPostgresEngine({ ...options, connection: postgres.url }));

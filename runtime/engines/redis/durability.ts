@@ -73,7 +73,9 @@ const unknownFsync = 'Survives a kill of Redis (AOF); what a power loss takes is
 
 const sentences: Record<string, string> = {
   always: 'Survives a kill of Redis and a power loss of its machine (AOF, fsync at each write).',
-  everysec: 'Survives a kill of Redis (AOF, fsync each second); a power loss of its machine takes up to 2 s.',
+  everysec:
+    'Survives a kill of Redis (AOF, fsync each second; up to 2 s are lost while the disk stalls); ' +
+    'a power loss of its machine takes up to 2 s.',
   no: 'Survives a kill of Redis (AOF, fsync by the system); a power loss of its machine takes about 30 s.',
 };
 
