@@ -7,6 +7,7 @@
 import { runMigrations } from 'bullmq';
 import type pg from 'pg';
 import { TroupeError } from '../../errors.ts';
+import { shardNames } from '../../mailbox/shards.ts';
 import { checkShardCount } from '../check.ts';
 
 const nowUs = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint';
@@ -199,4 +200,20 @@ export async function migrate(client: pg.Client, namespace: string, shards: numb
     throw error;
   }
   await runMigrations(client, namespace);
+  await makeJobNumbers(client, namespace, shards);
+}
+
+/**
+ * Makes the sequences from which BullMQ numbers its jobs, ahead of their first use. It would make each in the
+ * transaction that also draws the first number; under `wal_level=minimal` the next 32 numbers are then not logged, a
+ * crash of PostgreSQL takes them back, and a job whose number is still in use is not added, though it is acknowledged.
+ */
+async function makeJobNumbers(client: pg.Client, namespace: string, shards: number): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT "${namespace}".job_id_seq_name(shard) AS name FROM unnest($1::text[]) AS shard
+      WHERE to_regclass(format('%I.%I', $2::text, "${namespace}".job_id_seq_name(shard))) IS NULL`,
+    [shardNames(shards), namespace],
+  );
+  if (rows.length === 0) return;
+  await client.query(rows.map(({ name }) => `CREATE SEQUENCE IF NOT EXISTS "${namespace}"."${name}"`).join(';\n'));
 }
