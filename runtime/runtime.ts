@@ -12,6 +12,7 @@ import { type Clock, systemClock, wait, within } from './clock.ts';
 import type { App } from './define-app.ts';
 import type { TellEffect } from './effects.ts';
 import type { Engine } from './engines/engine.ts';
+import { patientEngine } from './engines/patient-engine.ts';
 import type { Envelope, Json } from './envelope.ts';
 import { type ErrorData, TroupeError, textOf } from './errors.ts';
 import { createHosts, type Hosts, type HostsOptions } from './host/hosts.ts';
@@ -78,7 +79,8 @@ export interface Runtime {
  * @throws TroupeError `UNAVAILABLE` when another node lives there, naming it
  */
 export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
-  const { engine } = options;
+  const clock = options.clock ?? systemClock;
+  const engine = patientEngine(options.engine, clock);
   const joined = await engine.nodes.join({
     ttlMs: defaults.leaseMs,
     label: options.label ?? 'a node without a name',
@@ -90,7 +92,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       `this namespace is in use by ${joined.heldBy}; stop that node, or choose another --namespace`,
       { retryAfterMs: Math.max(0, joined.heldUntilMs - joined.engineNowMs) },
     );
-  return new NodeRuntime(options, joined.epoch);
+  return new NodeRuntime({ ...options, clock, engine }, joined.epoch);
 }
 
 /** How long closing waits for an engine that does not answer. */

@@ -266,6 +266,8 @@ export class Shard {
     tenure.ready = true;
     tenure.intake.wake();
     for (const waiter of this.#heldWaiters.splice(0)) waiter.resolve();
+    // Mail that was adopted before the shard could be used has awakened nobody yet.
+    for (const address of [...this.#queues.keys()]) if (this.hasMail(address)) this.#options.onWork(address);
     await this.#awakenDue();
   }
 

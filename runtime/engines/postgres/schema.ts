@@ -209,11 +209,19 @@ export async function migrate(client: pg.Client, namespace: string, shards: numb
  * crash of PostgreSQL takes them back, and a job whose number is still in use is not added, though it is acknowledged.
  */
 async function makeJobNumbers(client: pg.Client, namespace: string, shards: number): Promise<void> {
-  const { rows } = await client.query<{ name: string }>(
-    `SELECT "${namespace}".job_id_seq_name(shard) AS name FROM unnest($1::text[]) AS shard
-      WHERE to_regclass(format('%I.%I', $2::text, "${namespace}".job_id_seq_name(shard))) IS NULL`,
-    [shardNames(shards), namespace],
-  );
-  if (rows.length === 0) return;
-  await client.query(rows.map(({ name }) => `CREATE SEQUENCE IF NOT EXISTS "${namespace}"."${name}"`).join(';\n'));
+  await client.query('BEGIN');
+  try {
+    // Nodes that open at once would make the same sequence twice, IF NOT EXISTS or not.
+    await client.query('SELECT pg_advisory_xact_lock(hashtext($1))', [`troupe job numbers ${namespace}`]);
+    const { rows } = await client.query<{ name: string }>(
+      `SELECT "${namespace}".job_id_seq_name(shard) AS name FROM unnest($1::text[]) AS shard
+        WHERE to_regclass(format('%I.%I', $2::text, "${namespace}".job_id_seq_name(shard))) IS NULL`,
+      [shardNames(shards), namespace],
+    );
+    for (const { name } of rows) await client.query(`CREATE SEQUENCE IF NOT EXISTS "${namespace}"."${name}"`);
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
 }

@@ -1,0 +1,45 @@
+import type { Clock } from '../clock.ts';
+import { type Engine, EngineUnknown } from './engine.ts';
+
+/** How long a call of an engine may take; listing a long queue takes longest. */
+const callMs = 30_000;
+
+/**
+ * An engine whose calls always settle: one that is not answered in time is of unknown outcome, which every caller
+ * knows how to settle. A driver that loses an answer would otherwise hold up a shard for good.
+ */
+export function patientEngine(engine: Engine, clock: Clock): Engine {
+  const patient = <T extends object>(part: T): T =>
+    new Proxy(part, {
+      get(target, name) {
+        const method: unknown = Reflect.get(target, name);
+        if (typeof method !== 'function') return method;
+        return (...given: unknown[]) => settled(Reflect.apply(method, target, given) as Promise<unknown>, clock);
+      },
+    });
+  return {
+    transport: patient(engine.transport),
+    store: patient(engine.store),
+    leases: patient(engine.leases),
+    nodes: patient(engine.nodes),
+    open: () => engine.open(),
+    ping: () => engine.ping(),
+    close: () => engine.close(),
+  };
+}
+
+function settled<T>(call: Promise<T>, clock: Clock): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(callMs, () => reject(new EngineUnknown(`no answer within ${callMs} ms`)));
+    call.then(
+      (value) => {
+        cancel();
+        resolve(value);
+      },
+      (error: unknown) => {
+        cancel();
+        reject(error);
+      },
+    );
+  });
+}
