@@ -1,24 +1,27 @@
 import type { Clock } from '../clock.ts';
 import { type Engine, EngineUnknown } from './engine.ts';
 
-/** How long a call of an engine may take; listing a long queue takes longest. */
-const callMs = 30_000;
+/** How long a call may take. The engines' own time-outs are shorter: this one is for answers that a driver has lost. */
+const callMs = 10_000;
+/** Listing a long queue takes longest. */
+const transportMs = 30_000;
 
 /**
  * An engine whose calls always settle: one that is not answered in time is of unknown outcome, which every caller
  * knows how to settle. A driver that loses an answer would otherwise hold up a shard for good.
  */
 export function patientEngine(engine: Engine, clock: Clock): Engine {
-  const patient = <T extends object>(part: T): T =>
+  const patient = <T extends object>(part: T, limitMs = callMs): T =>
     new Proxy(part, {
       get(target, name) {
         const method: unknown = Reflect.get(target, name);
         if (typeof method !== 'function') return method;
-        return (...given: unknown[]) => settled(Reflect.apply(method, target, given) as Promise<unknown>, clock);
+        return (...given: unknown[]) =>
+          settled(Reflect.apply(method, target, given) as Promise<unknown>, clock, limitMs);
       },
     });
   return {
-    transport: patient(engine.transport),
+    transport: patient(engine.transport, transportMs),
     store: patient(engine.store),
     leases: patient(engine.leases),
     nodes: patient(engine.nodes),
@@ -28,9 +31,9 @@ export function patientEngine(engine: Engine, clock: Clock): Engine {
   };
 }
 
-function settled<T>(call: Promise<T>, clock: Clock): Promise<T> {
+function settled<T>(call: Promise<T>, clock: Clock, limitMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.after(callMs, () => reject(new EngineUnknown(`no answer within ${callMs} ms`)));
+    const cancel = clock.after(limitMs, () => reject(new EngineUnknown(`no answer within ${limitMs} ms`)));
     call.then(
       (value) => {
         cancel();
