@@ -23,8 +23,6 @@ export const limits = {
   transportBytes: 16 * MIB,
   /** Deepest nesting of a payload. */
   payloadDepth: 64,
-  /** Longest idempotency key, in characters. */
-  idempotencyKeyCharacters: 256,
   /** Headers of one message: how many, and how long key and value together may be. */
   headers: 32,
   headerBytes: 2 * KIB,
@@ -87,8 +85,6 @@ export const defaults = {
   leaseRenewMs: 3_000,
   /** Slow poll of a shard's queue, which covers a lost wake-up. */
   fetchPollMs: 2_000,
-  /** Idle time after which an actor is put to sleep. */
-  passivateAfterMs: 5 * 60_000,
   /** Shards of a namespace, fixed at its creation. */
   shards: 16,
   /** A host whose event loop answers no ping for this long is killed. */
