@@ -59,14 +59,13 @@ export class Awakening {
           return;
         }
         if (state === 'absent' && (clock.monotonic() > spawnUntilMs || !(await this.#mayBeSpawned(address)))) {
-          // Ephemeral mail to nobody is dropped; each durable message gets its letter.
           if (directory.get(address) !== undefined) continue;
-          shard.letter(
-            shard.queueOf(address).remove(() => true),
-            'NOT_FOUND',
-          );
-          shard.releaseQueue(address);
-          return;
+          // Ephemeral mail to nobody is dropped; each durable message gets its letter.
+          const mails = shard.mail.queueOf(address).remove(() => true);
+          shard.letter(mails, 'NOT_FOUND');
+          shard.mail.refill(address);
+          shard.mail.releaseQueue(address);
+          if (!shard.mail.hasMail(address)) return;
         }
       } catch (error) {
         log.debug({ address, error: textOf(error) }, 'an actor with mail could not be started; trying again');

@@ -14,6 +14,11 @@ export interface ReplyTo {
   readonly node: number;
 }
 
+/** Classes of priority, the most urgent first. Order (G2) is kept within a class. */
+export const lanes = ['high', 'normal', 'low'] as const;
+
+export type Priority = (typeof lanes)[number];
+
 /** Header that the runtime sets when the asker takes chunks; an actor that sees it may stream its answer. */
 export const streamHeader = 'troupe-stream';
 
@@ -31,11 +36,18 @@ export interface Envelope {
   readonly deadlineMs?: number;
   /** Engine time before which a durable message is not handled. */
   readonly notBeforeMs?: number;
+  /** Default `normal`. */
+  readonly priority?: Priority;
   /** W3C traceparent, idempotency-key, tenant and the caller's own. Lower-case names. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly replyTo?: ReplyTo;
   /** The first delivery is 1. */
   readonly attempt: number;
+}
+
+/** The index of an envelope's priority among `lanes`. */
+export function laneOf({ priority }: Pick<Envelope, 'priority'>): number {
+  return priority === undefined ? 1 : lanes.indexOf(priority);
 }
 
 /** What the logic of an actor sees of the envelope, as `event.message`. */

@@ -97,7 +97,11 @@ export class RuntimeInspection implements Inspection {
       ),
     );
     const inspected = new Map(answers.flat().map((answer) => [answer.activation, answer]));
-    return activations.map((activation) => viewOf(activation, inspected.get(activation.number)));
+    return activations.map((activation) => {
+      const { mail } = this.#options.shardOf(activation.address);
+      const parked = { waiting: mail.waiting(activation.address), hold: mail.holdOf(activation.address) };
+      return viewOf(activation, inspected.get(activation.number), parked);
+    });
   }
 
   #ask(slot: number, activations: readonly number[], context: boolean): Promise<readonly InspectedActivation[]> {
@@ -115,8 +119,13 @@ export class RuntimeInspection implements Inspection {
   }
 }
 
-function viewOf(activation: Activation, inspected: InspectedActivation | undefined): ActorView {
+function viewOf(
+  activation: Activation,
+  inspected: InspectedActivation | undefined,
+  { durableWaiting, hold }: { readonly durableWaiting: number; readonly hold: Hold | undefined },
+): ActorView {
   const { inHand, waiting } = activation.mailbox();
+  const reason = activation.reason ?? hold?.text;
   const { ephemeral, durable } = activation.definition.mailbox;
   return {
     address: activation.address,

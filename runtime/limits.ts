@@ -35,6 +35,16 @@ export const limits = {
   durableMailboxMessages: 10_000,
   /** Envelopes a shard's owner holds in memory, fetched and not yet committed. */
   shardInHandEnvelopes: 4_096,
+  /** Durable messages of one actor that wait in memory before the rest is parked in the store. */
+  actorWaitingEnvelopes: 512,
+  /** What actors send may exceed the durable mailbox so many times; beyond that it becomes a dead letter. */
+  actorSentReserve: 2,
+  /** Parked envelopes of one actor that are read, and kept in memory, at once. */
+  parkedPageEnvelopes: 256,
+  /** Messages of one shard whose time has not come. */
+  delayedPerShard: 100_000,
+  /** Longest delay of a message, in milliseconds. */
+  delayMaxMs: 365 * 24 * 60 * 60 * 1_000,
   /** Turns of one activation that may be with its thread before the first of them is committed. */
   activationInFlightTurns: 256,
   /** Turns posted to a thread at once, which it commits as one unit. */
@@ -77,8 +87,13 @@ export const defaults = {
   /** Restart backoff: first delay, doubling up to the cap, full jitter. */
   backoffFirstMs: 100,
   backoffMaxMs: 30_000,
-  /** Attempts at one message before it becomes a dead letter. */
+  /** Attempts at one message before it becomes a dead letter. The second follows at once. */
   messageAttempts: 5,
+  /** Wait before the third attempt, doubling with each further one up to the cap; up to twice as long by chance. */
+  retryFirstMs: 100,
+  retryMaxMs: 30_000,
+  /** A durable message that waits longer in memory is parked, so that its job can be acknowledged. */
+  parkAfterMs: 5_000,
   /** Shard and node lease. */
   leaseMs: 10_000,
   /** How often a lease is renewed. */
@@ -94,6 +109,7 @@ export const defaults = {
 } as const;
 
 assert(limits.payloadBytes < limits.transportBytes, 'a payload must fit the transport');
+assert(limits.parkedPageEnvelopes <= limits.actorWaitingEnvelopes, 'a page of parked mail must fit the memory of its actor');
 assert(limits.batchEnvelopes <= limits.shardInHandEnvelopes, 'a batch must fit the hands of its shard');
 assert(defaults.leaseRenewMs * 2 < defaults.leaseMs, 'a lease must survive one lost renewal');
 assert(defaults.backoffFirstMs <= defaults.backoffMaxMs, 'the first delay must not exceed the cap');

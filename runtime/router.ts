@@ -19,6 +19,7 @@ import { TroupeError, toErrorData } from './errors.ts';
 import { checkMessage } from './host/validate.ts';
 import { defaults, limits } from './limits.ts';
 import { ephemeralMail } from './mailbox/mail.ts';
+import type { Hold } from './mailbox/parked-row.ts';
 import type { AskOptions, OutgoingMessage } from './messaging.ts';
 import type { Random } from './random.ts';
 import type { SupervisionPort } from './supervision.ts';
@@ -32,6 +33,8 @@ export interface RouterOptions {
   readonly node: () => number;
   /** Engine time of the shard that an address lives in, milliseconds. */
   readonly engineNow: (address: Address) => number;
+  /** Why an address is held, if it is. */
+  readonly holdOf: (address: Address) => Hold | undefined;
   /** Whether the shard of an address can commit now. */
   readonly commits: (address: Address) => boolean;
   /** Writes a durable envelope; resolves when the engine has it. */
@@ -238,6 +241,9 @@ export class Router {
         throw new TroupeError('MAILBOX_FULL', `the durable mailbox of ${envelope.to} is full`, { retryAfterMs: 1_000 });
       return this.#options.sendDurable(envelope);
     }
+    const hold = this.#options.holdOf(envelope.to);
+    if (hold !== undefined && hold.why !== 'backoff')
+      throw new TroupeError('PARKED', `${envelope.to} is held (${hold.why}): ${hold.text}`);
     const activation = this.#running(envelope.to);
     if (activation.persistent && !this.#options.commits(envelope.to))
       throw new TroupeError('UNAVAILABLE', 'the storage engine does not answer', { retryAfterMs: 1_000 });

@@ -20,9 +20,10 @@ export interface ActivationExit {
   readonly incarnation: number;
   /**
    * `done`: the logic reached its final state. `failed`: it threw. `killed`: by the control door.
-   * `thread-lost`: its thread died. `lease-lost`: its shard went to another owner.
+   * `thread-lost`: its thread died. `lease-lost`: its shard went to another owner. `released`: it was parked for a
+   * snapshot that could not be read, and is to be tried again.
    */
-  readonly cause: 'done' | 'failed' | 'killed' | 'thread-lost' | 'lease-lost';
+  readonly cause: 'done' | 'failed' | 'killed' | 'thread-lost' | 'lease-lost' | 'released';
   /**
    * Whether the restart counts against the supervisor's budget. A failure that a message caused does not: no sender
    * can spend a supervisor's budget (G7).
@@ -45,6 +46,14 @@ export interface Activations {
   start(request: StartRequest): Promise<{ readonly incarnation: number }>;
   /** Stops an actor; durable mail stays. Resolves at the latest after `withinMs`. Reports no exit. */
   stop(address: Address, withinMs: number): Promise<void>;
+  /**
+   * Holds an address, awake or not: its durable mail is parked in the store, its timers wait, ephemeral mail is refused
+   * with `PARKED`; what it invoked goes on. Lasts until `resume`, over restarts of the node too. Resolves when that is
+   * committed.
+   */
+  pause(address: Address, reason: string): Promise<void>;
+  /** Lets a held address go on, whatever held it. Resolves when that is committed. */
+  resume(address: Address): Promise<void>;
   /** Calls back once for each life that ended without `stop`. */
   onExit(listener: (exit: ActivationExit) => void): void;
 }

@@ -14,16 +14,17 @@
 
 import type { Address } from '../address.ts';
 import type { ActorDefinition } from '../define-actor.ts';
-import type { Effect, TellEffect } from '../effects.ts';
+import type { Effect } from '../effects.ts';
 import type { StoreOperation } from '../engines/engine.ts';
-import type { Delivery, Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
 import type { StepRecord, Timer, TurnFailure, TurnInput } from '../host/messages.ts';
 import { defaults, limits } from '../limits.ts';
 import { forgetOperations, storeOperations } from '../mailbox/actor-record.ts';
 import { type DeadLetter, type DeadLetterReason, deadLetterOperations } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
+import type { Random } from '../random.ts';
 import { DurableTimers } from './durable-timers.ts';
+import { Outputs } from './outputs.ts';
 import type { ActivationOptions, ReportedExit } from './surroundings.ts';
 
 type Fed = { readonly mail: Mail } | { readonly timer: Timer };
@@ -41,14 +42,17 @@ export class Activation {
   readonly definition: ActorDefinition;
   readonly incarnation: number;
   readonly slot: number;
-  /** Ephemeral asks that nobody has answered yet; they end with this life. */
-  readonly openAsks = new Set<string>();
   status: 'starting' | 'running' | 'parked' | 'stopping' | 'ended' = 'starting';
   /** Why it is parked. */
   reason: string | undefined;
   readonly #options: ActivationOptions;
   readonly #fed: Fed[] = [];
   readonly #timers: DurableTimers;
+  readonly #outputs: Outputs;
+  /** Timers that came due while the actor was held. */
+  #postponed: Timer[] = [];
+  /** Engine time before which the message at the head is not tried again. */
+  #retryAt: { readonly untilMs: number; readonly text: string } | undefined;
   #ephemeralInHand = 0;
   #shape = '';
   #lastSnapshot: string | undefined;
@@ -64,6 +68,7 @@ export class Activation {
     this.incarnation = options.incarnation;
     this.slot = options.slot;
     this.#lastSnapshot = options.stored?.snapshot;
+    this.#outputs = new Outputs({ ...options, persistent: this.persistent });
     this.#timers = new DurableTimers(
       options.clock,
       () => options.shard.now(),
@@ -100,19 +105,19 @@ export class Activation {
 
   /** Whether one more ephemeral message fits. */
   hasRoom(): boolean {
-    const waiting = this.persistent ? this.#options.queue.length + this.#inFlight : this.#ephemeralInHand;
+    const waiting = this.persistent ? this.#options.queue.ephemeralLength + this.#inFlight : this.#ephemeralInHand;
     return waiting < this.definition.mailbox.ephemeral;
   }
 
   /** Hands ephemeral mail on; the caller has checked `hasRoom`. */
   deliver(mail: Mail): void {
     if (this.#draining && mail.envelope.from === undefined) {
-      this.#refuseAsk(mail.envelope.id, drainingError);
+      this.#outputs.refuse(mail.envelope.id, drainingError);
       return;
     }
-    if (mail.envelope.replyTo !== undefined) this.openAsks.add(mail.envelope.id);
+    if (mail.envelope.replyTo !== undefined) this.#outputs.asked(mail.envelope.id);
     if (this.persistent) {
-      this.#options.queue.push(mail);
+      this.#options.queue.push(mail, this.#options.clock.monotonic());
       this.pump();
       return;
     }
@@ -125,7 +130,7 @@ export class Activation {
   }
 
   cancel(message: string): void {
-    this.openAsks.delete(message);
+    this.#outputs.forget(message);
     if (this.status === 'running') this.#options.post({ to: 'cancel', activation: this.number, message });
   }
 
@@ -133,11 +138,14 @@ export class Activation {
   pump(): void {
     if (this.status !== 'running' || this.#draining) return;
     const { queue, shard, post } = this.#options;
+    const hold = shard.mail.holdOf(this.address);
+    if (hold !== undefined && hold.why !== 'backoff') return;
+    for (const timer of this.#postponed.splice(0)) if (this.#timers.has(timer)) this.#fire(timer);
     while (queue.length > 0 && this.#inFlight < limits.activationInFlightTurns) {
       const inputs: TurnInput[] = [];
       const expired: Mail[] = [];
       while (inputs.length < limits.turnsPerPost && this.#inFlight < limits.activationInFlightTurns) {
-        const mail = queue.shift();
+        const mail = queue.shift(hold !== undefined);
         if (mail === undefined) break;
         if (mail.envelope.deadlineMs !== undefined && mail.envelope.deadlineMs < shard.now()) {
           expired.push(mail);
@@ -147,21 +155,23 @@ export class Activation {
         inputs.push({ turn: 'message', envelope: mail.envelope, commit: true });
       }
       if (expired.length > 0) this.#letter(expired, 'EXPIRED');
-      if (inputs.length > 0) post({ to: 'deliver', activation: this.number, inputs });
+      if (inputs.length === 0) break;
+      post({ to: 'deliver', activation: this.number, inputs });
     }
+    if (hold === undefined) shard.mail.refill(this.address);
   }
 
   /** Feeds nothing from now on; asks that wait to be fed are refused, durable mail stays. */
   drain(): void {
     this.#draining = true;
-    for (const mail of this.#options.queue.remove((waiting) => waiting.channel === undefined))
-      this.#refuseAsk(mail.envelope.id, drainingError);
+    for (const mail of this.#options.queue.remove((waiting) => waiting.place === undefined))
+      this.#outputs.refuse(mail.envelope.id, drainingError);
   }
 
   /** The durable mail of a shard is not ours any more; what it does on the thread is not recorded. */
   forgetDurable(): void {
     for (const item of [...this.#fed])
-      if ('mail' in item && item.mail.channel !== undefined) this.#fed.splice(this.#fed.indexOf(item), 1);
+      if ('mail' in item && item.mail.place !== undefined) this.#fed.splice(this.#fed.indexOf(item), 1);
   }
 
   /** Ephemeral messages of `persist: none` left the thread's mailbox. */
@@ -171,7 +181,7 @@ export class Activation {
 
   /** Outputs of turns that need no commit. */
   output(effects: readonly Effect[]): void {
-    for (const effect of effects) this.#release(effect);
+    for (const effect of effects) this.#outputs.release(effect);
   }
 
   /** Turns to commit, as one unit. */
@@ -215,7 +225,7 @@ export class Activation {
     const inHand = cause.by === 'message' ? this.#takeFed(cause.message) : undefined;
     this.#charge(inHand, error);
     // A durable ask waits for its next attempt until its own deadline.
-    if (cause.by === 'message' && inHand?.channel === undefined) this.#refuseAsk(cause.message, error);
+    if (cause.by === 'message' && inHand?.place === undefined) this.#outputs.refuse(cause.message, error);
     this.end({ cause: 'failed', charged: cause.by !== 'message', error });
   }
 
@@ -239,9 +249,10 @@ export class Activation {
     this.status = 'ended';
     this.#timers.disarm();
     const fed = this.#fed.splice(0).flatMap((item) => ('mail' in item ? [item.mail] : []));
-    const answered = (mail: Mail): boolean => mail.channel === undefined && mail.envelope.replyTo !== undefined;
+    const answered = (mail: Mail): boolean => mail.place === undefined && mail.envelope.replyTo !== undefined;
     this.#options.queue.putBack(fed.filter((mail) => !answered(mail)));
     this.#options.queue.remove(answered);
+    if (this.#retryAt !== undefined) this.#options.shard.mail.hold(this.address, { why: 'backoff', ...this.#retryAt });
     const error: ErrorData =
       exit?.cause === 'lease-lost'
         ? { reason: 'UNAVAILABLE', message: 'the storage engine was lost', outcome: 'unknown', retryAfterMs: 1_000 }
@@ -250,7 +261,7 @@ export class Activation {
             message: exit?.error?.message ?? `${this.address} stopped before it answered`,
             outcome: 'unknown',
           };
-    for (const ask of [...this.openAsks]) this.#refuseAsk(ask, error);
+    this.#outputs.refuseAll(error);
     if (exit !== undefined) this.#options.onExit(exit);
   }
 
@@ -263,9 +274,9 @@ export class Activation {
     if (cause.by === 'timer') this.#fireDone(cause.timer, cause.gen);
     if (step.rejected !== undefined && mail !== undefined) {
       const { rejected } = step;
-      if (mail.channel !== undefined)
+      if (mail.place !== undefined)
         operations.push(...this.#letterOperations(mail, reasonOf(rejected), rejected.message));
-      outputs.push(() => this.#refuseAsk(mail.envelope.id, rejected));
+      outputs.push(() => this.#outputs.refuse(mail.envelope.id, rejected));
     }
     for (const id of step.timersCancelled) this.#timers.drop(id);
     for (const set of step.timersSet) {
@@ -277,78 +288,33 @@ export class Activation {
         if (this.status === 'running') this.#timers.arm(timer);
       });
     }
-    for (const effect of step.effects) {
-      const delivery = effect.type === 'troupe.tell' ? this.#deliveryOf(effect) : 'at-most-once';
-      if (effect.type === 'troupe.tell' && delivery === 'at-least-once') this.#enterOutbox(effect, operations, outputs);
-      else outputs.push(() => this.#release(effect));
-    }
-  }
-
-  #enterOutbox(effect: TellEffect, operations: StoreOperation[], outputs: (() => void)[]): void {
-    try {
-      const { envelope, shard } = this.#options.envelopeOf(effect, this.address, 'at-least-once');
-      const entered = this.#options.shard.enterOutbox(shard, envelope);
-      operations.push(...entered.operations);
-      outputs.push(entered.committed);
-    } catch {
-      // The logic named an address or wrote a payload that cannot be sent; its turn stands.
-      this.#options.count('delivery_failed_total');
-    }
-  }
-
-  #deliveryOf(effect: TellEffect): Delivery {
-    return effect.delivery ?? (this.persistent ? 'at-least-once' : 'at-most-once');
-  }
-
-  #release(effect: Effect): void {
-    const { asks, perform } = this.#options;
-    switch (effect.type) {
-      case 'troupe.reply':
-        if (effect.to === undefined) return;
-        this.openAsks.delete(effect.to);
-        asks.answer(effect.to, (effect.value ?? null) as Json);
-        return;
-      case 'troupe.fail':
-        if (effect.to === undefined) return;
-        this.#refuseAsk(effect.to, {
-          reason: effect.reason,
-          message: effect.text,
-          outcome: 'not_started',
-          ...(effect.retryAfterMs === undefined ? {} : { retryAfterMs: effect.retryAfterMs }),
-        });
-        return;
-      case 'troupe.chunk':
-        if (effect.to !== undefined) asks.chunk(effect.to, effect.value as Json);
-        return;
-      default:
-        perform(effect, this.address);
-    }
-  }
-
-  #refuseAsk(id: string, error: ErrorData): void {
-    this.openAsks.delete(id);
-    this.#options.asks.refuse(id, error);
+    for (const effect of step.effects) this.#outputs.record(effect, operations, outputs);
   }
 
   /** Charges a failed attempt to a durable message: back to the head of the queue, or among the dead letters. */
   #charge(mail: Mail | undefined, error: ErrorData): void {
-    if (mail?.channel === undefined) return;
-    mail.errors.push({ atMs: this.#options.shard.now(), message: error.message });
-    if (mail.envelope.attempt >= defaults.messageAttempts) {
+    if (mail?.place === undefined) return;
+    const { shard, random, count } = this.#options;
+    const { attempt } = mail.envelope;
+    mail.errors.push({ atMs: shard.now(), message: error.message });
+    if (attempt >= defaults.messageAttempts) {
       this.#letter([mail], 'ATTEMPTS_SPENT');
-      this.#refuseAsk(mail.envelope.id, { ...error, reason: 'ACTOR_FAILED', outcome: 'unknown' });
+      this.#outputs.refuse(mail.envelope.id, { ...error, reason: 'ACTOR_FAILED', outcome: 'unknown' });
       return;
     }
-    mail.envelope = { ...mail.envelope, attempt: mail.envelope.attempt + 1 };
-    this.#options.count('redeliveries_total');
+    mail.envelope = { ...mail.envelope, attempt: attempt + 1 };
+    count('redeliveries_total');
     this.#fed.unshift({ mail });
+    shard.mail.attempted(mail);
+    const delayMs = retryDelayMs(attempt, random);
+    if (delayMs > 0) this.#retryAt = { untilMs: shard.now() + delayMs, text: error.message };
   }
 
   #letter(mails: readonly Mail[], reason: DeadLetterReason): void {
     this.#options.shard.letter(mails, reason);
     for (const mail of mails)
       if (mail.envelope.replyTo !== undefined)
-        this.#refuseAsk(mail.envelope.id, {
+        this.#outputs.refuse(mail.envelope.id, {
           reason: reason === 'EXPIRED' ? 'DEADLINE_EXCEEDED' : 'ACTOR_FAILED',
           message: 'the message was not handled in time',
           outcome: 'not_started',
@@ -378,6 +344,11 @@ export class Activation {
 
   #fire(timer: Timer): void {
     if (this.status !== 'running') return;
+    const hold = this.#options.shard.mail.holdOf(this.address);
+    if (hold !== undefined && hold.why !== 'backoff') {
+      this.#postponed.push(timer);
+      return;
+    }
     this.#fed.push({ timer });
     this.#options.post({ to: 'deliver', activation: this.number, inputs: [{ turn: 'timer', timer }] });
   }
@@ -391,6 +362,13 @@ export class Activation {
 
 function touchesTimers(step: StepRecord): boolean {
   return step.cause.by === 'timer' || step.timersSet.length > 0 || step.timersCancelled.length > 0;
+}
+
+/** How long a message waits after its failed attempt of this number; the second attempt follows at once. */
+function retryDelayMs(attempt: number, random: Random): number {
+  if (attempt < 2) return 0;
+  const baseMs = Math.min(defaults.retryMaxMs, defaults.retryFirstMs * 2 ** (attempt - 2));
+  return baseMs * (1 + random.next());
 }
 
 function reasonOf(error: ErrorData): DeadLetterReason {

@@ -183,6 +183,23 @@ export class Directory implements Activations {
     this.#definitions.delete(address);
   }
 
+  async pause(address: Address, reason: string): Promise<void> {
+    const shard = this.#options.shardOf(address);
+    await shard.whenHeld();
+    shard.mail.hold(address, { why: 'paused', text: reason });
+    await shard.settled();
+  }
+
+  async resume(address: Address): Promise<void> {
+    const shard = this.#options.shardOf(address);
+    await shard.whenHeld();
+    shard.mail.release(address);
+    await shard.settled();
+    const activation = this.#byAddress.get(address);
+    // Its supervisor starts it anew, which reads the snapshot once more.
+    if (activation?.status === 'parked') activation.end({ cause: 'released', charged: false });
+  }
+
   /** What a host thread said. */
   receive(messages: readonly FromHost[]): void {
     for (const message of messages) {
@@ -295,7 +312,7 @@ export class Directory implements Activations {
       incarnation,
       slot,
       shard,
-      queue: shard.queueOf(address),
+      queue: shard.mail.queueOf(address),
       stored,
       post: (message) => this.#options.hosts.post(slot, message),
       onExit: (exit) => {
@@ -322,13 +339,14 @@ export class Directory implements Activations {
     if (this.#byAddress.get(activation.address) === activation) this.#byAddress.delete(activation.address);
     this.#load.set(activation.slot, this.load(activation.slot) - 1);
     const shard = this.#options.shardOf(activation.address);
-    shard.releaseQueue(activation.address);
+    shard.mail.releaseQueue(activation.address);
     // Mail that outlived its actor: whoever is responsible for the address hears of it once the exit is known.
-    if (shard.hasMail(activation.address)) queueMicrotask(() => this.#options.onLeftMail(activation.address));
+    if (shard.mail.hasMail(activation.address)) queueMicrotask(() => this.#options.onLeftMail(activation.address));
   }
 
   #park(activation: Activation, reason: string): void {
     activation.park(reason);
+    this.#options.shardOf(activation.address).mail.hold(activation.address, { why: 'unreadable', text: reason });
     this.#options.log.error(
       { address: activation.address, reason },
       'the stored snapshot does not fit the code: the actor is parked and its mail is kept',

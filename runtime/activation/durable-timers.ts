@@ -37,11 +37,11 @@ export class DurableTimers {
 
   /** Lets a timer run, unless it was dropped or replaced meanwhile. */
   arm(timer: Timer): void {
-    if (!this.#has(timer)) return;
+    if (!this.has(timer)) return;
     const delayMs = Math.max(0, timer.dueMs - this.#engineNow());
     const fire = (): void => {
       this.#armed.delete(timer.id);
-      if (this.#has(timer)) this.#onDue(timer);
+      if (this.has(timer)) this.#onDue(timer);
     };
     this.#armed.set(timer.id, this.#clock.after(delayMs, fire));
   }
@@ -63,7 +63,8 @@ export class DurableTimers {
     this.#armed.clear();
   }
 
-  #has(timer: Timer): boolean {
+  /** Whether this timer is neither fired, dropped nor replaced. */
+  has(timer: Timer): boolean {
     return this.#timers.get(timer.id)?.gen === timer.gen;
   }
 }

@@ -8,6 +8,7 @@ import type { ToHost } from '../host/messages.ts';
 import type { ActorQueue } from '../mailbox/actor-queue.ts';
 import type { ActorRecord } from '../mailbox/actor-record.ts';
 import type { Shard } from '../mailbox/shard.ts';
+import type { Random } from '../random.ts';
 import type { ActivationExit } from '../supervision.ts';
 
 /** An exit as an activation reports it. */
@@ -16,6 +17,7 @@ export type ReportedExit = Omit<ActivationExit, 'address' | 'incarnation'>;
 /** What an activation needs of the runtime around it. */
 export interface ActivationSurroundings {
   readonly clock: Clock;
+  readonly random: Random;
   readonly asks: Asks;
   readonly post: (message: ToHost) => void;
   /** Turns a tell into an envelope from this actor and the shard it goes to. @throws TroupeError */

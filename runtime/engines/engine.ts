@@ -59,17 +59,19 @@ export type StoreOperation =
 
 /**
  * The tables of a shard: `meta` (closedBelow, trial), `in` (taken marks per writer), `out` (last n per target shard),
- * `actor` (records), `dead` (letters), `result`, `idem`.
+ * `actor` (records), `park` (addresses with parked mail, or held), `parked` (that mail), `delayed` (mail whose time has
+ * not come), `dead` (letters), `result`, `idem`.
  */
-export type Table = 'meta' | 'in' | 'out' | 'actor' | 'dead' | 'result' | 'idem';
+export type Table = 'meta' | 'in' | 'out' | 'actor' | 'park' | 'parked' | 'delayed' | 'dead' | 'result' | 'idem';
 
-/** `due`: actors' timers by engine time. `dead`: letters by time. `expiry`: results and keys by expiry. */
-export type Index = 'due' | 'dead' | 'expiry';
+/**
+ * `due`: actors' timers by engine time. `delayed`: mail by the time it may be handled. `dead`: letters by time.
+ * `expiry`: results and keys by expiry.
+ */
+export type Index = 'due' | 'delayed' | 'dead' | 'expiry';
 
 /** The list of outgoing envelopes for a target shard. */
 export const outboxList = (target: string): string => `outbox:${target}`;
-/** The list of parked envelopes of an actor. */
-export const parkedList = (address: string): string => `parked:${address}`;
 
 export interface ShardStore {
   /** Resolves `refused` when the fence does not hold, and then nothing was written. */

@@ -14,6 +14,7 @@ export const deadLetterReasons = [
   'INVALID_MESSAGE',
   'LOST',
   'STALE_WRITER',
+  'MAILBOX_FULL',
 ] as const;
 
 export type DeadLetterReason = (typeof deadLetterReasons)[number];
@@ -48,10 +49,10 @@ export function replayedEnvelope({ envelope }: DeadLetter, nowMs: number): Envel
 }
 
 /** The letter that stands for what an engine lost: everything of a channel up to a number. */
-export function lostLetter(writer: string, upTo: number, atMs: number): DeadLetter {
+export function lostLetter(shard: string, writer: string, upTo: number, atMs: number): DeadLetter {
   return {
     envelope: {
-      id: `lost-${writer}-${upTo}`,
+      id: `lost-${shard}-${writer}-${upTo}`,
       to: '/system/mailboxes' as Address,
       type: 'troupe.lost',
       payload: { writer, upTo },

@@ -15,7 +15,7 @@ import type { MailboxTransport, TransportJob } from '../engines/engine.ts';
 import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import { decodeBatch, epochOfWriter, type Numbered } from './batch.ts';
-import type { Mail } from './mail.ts';
+import type { ChannelPlace, Mail } from './mail.ts';
 import { isTaken, nothingTaken, type Taken, take, takeUpTo } from './taken.ts';
 
 export interface IntakeOptions {
@@ -51,7 +51,7 @@ export class Intake {
   readonly #options: IntakeOptions;
   readonly #taken = new Map<string, Taken>();
   /** Handed on and not taken, by writer and number. */
-  readonly #inHand = new Map<string, Map<number, Mail>>();
+  readonly #inHand = new Map<string, Map<number, ChannelPlace>>();
   /** Arrived before their predecessors. */
   readonly #early = new Map<string, Arrived[]>();
   /** Envelopes of each held job that are not taken. */
@@ -104,12 +104,11 @@ export class Intake {
   }
 
   /** The takes are committed: acknowledges the jobs that are done with. */
-  settled(mails: readonly Mail[]): void {
-    for (const { channel } of mails) {
-      if (channel === undefined) continue;
-      this.#taken.set(channel.writer, take(this.#takenBy(channel.writer), channel.n, channel.prev));
-      if (this.#inHand.get(channel.writer)?.delete(channel.n)) this.#inHandCount--;
-      for (const job of channel.jobs) this.#release(job);
+  settled(takes: readonly ChannelPlace[]): void {
+    for (const { writer, n, prev, jobs } of takes) {
+      this.#taken.set(writer, take(this.#takenBy(writer), n, prev));
+      if (this.#inHand.get(writer)?.delete(n)) this.#inHandCount--;
+      for (const job of jobs) this.#release(job);
     }
     if (this.#wakeAgain && this.#inHandCount < limits.shardInHandEnvelopes) this.wake();
   }
@@ -177,7 +176,7 @@ export class Intake {
       if (known === undefined) this.#arrive(batch.writer, { entry, job: job.id });
       else {
         repeats++;
-        known.channel?.jobs.push(job.id);
+        known.jobs.push(job.id);
       }
     }
     if (repeats > 0) this.#options.count(recognised, repeats);
@@ -204,7 +203,7 @@ export class Intake {
       if (known === undefined) this.#handOn(writer, next);
       else {
         this.#options.count(recognised, 1);
-        known.channel?.jobs.push(next.job);
+        known.jobs.push(next.job);
       }
     }
     if (early?.length === 0) this.#early.delete(writer);
@@ -215,13 +214,11 @@ export class Intake {
   }
 
   #handOn(writer: string, { entry, job }: Arrived): void {
-    const mail: Mail = {
-      envelope: entry.envelope,
-      channel: { writer, n: entry.n, prev: entry.prev, epoch: this.#options.epoch, jobs: [job] },
-      errors: [],
-    };
-    const numbers = this.#inHand.get(writer) ?? new Map<number, Mail>();
-    numbers.set(entry.n, mail);
+    const { epoch } = this.#options;
+    const place: ChannelPlace = { at: 'channel', writer, n: entry.n, prev: entry.prev, epoch, jobs: [job] };
+    const mail: Mail = { envelope: entry.envelope, place, errors: [] };
+    const numbers = this.#inHand.get(writer) ?? new Map<number, ChannelPlace>();
+    numbers.set(entry.n, place);
     this.#inHand.set(writer, numbers);
     this.#inHandCount++;
     if (this.#isClosed(writer)) this.#options.onStale(mail);

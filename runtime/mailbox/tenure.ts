@@ -1,10 +1,12 @@
 import type { Clock } from '../clock.ts';
-import type { Engine, Lease } from '../engines/engine.ts';
+import type { Engine, Lease, StoreOperation } from '../engines/engine.ts';
 import type { Log } from '../log.ts';
 import { Committer } from './committer.ts';
+import { Delayed } from './delayed.ts';
 import { Intake } from './intake.ts';
 import type { Mail } from './mail.ts';
 import { Outbox } from './outbox.ts';
+import { Parking } from './parking.ts';
 import { decodeTaken, encodeTaken } from './taken.ts';
 
 /** Everything of a shard that belongs to one lease epoch. */
@@ -13,10 +15,10 @@ export interface Tenure {
   readonly committer: Committer;
   readonly intake: Intake;
   readonly outbox: Outbox;
-  /** Monotonic time after which the lease may have ended. */
-  localUntil: number;
-  /** Writers with a mark at take-over; those of dead nodes are forgotten once nothing of them can come any more. */
-  deadWriters: readonly string[];
+  readonly parking: Parking;
+  readonly delayed: Delayed;
+  /** Writers with a mark at take-over. */
+  readonly writers: readonly string[];
   /** Everything is loaded: the shard may be used. */
   ready: boolean;
 }
@@ -27,22 +29,25 @@ export interface TenureOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly lease: Lease;
-  readonly untilMs: number;
-  /** Taken marks and last numbers, as stored. */
-  readonly marks: ReadonlyMap<string, string>;
-  readonly lastNumbers: ReadonlyMap<string, string>;
-  readonly closedBelow: number;
+  /** Engine time, milliseconds. */
+  readonly now: () => number;
+  readonly settled: () => Promise<void>;
   readonly count: (name: string, by?: number) => void;
   readonly onWritten: (shard: string) => void;
   readonly onMail: (mail: Mail) => void;
   readonly onLost: (writer: string, upTo: number) => void;
   readonly onStale: (mail: Mail) => void;
+  readonly onDue: (mails: readonly Mail[], operations: readonly StoreOperation[]) => void;
   readonly onRefused: () => void;
 }
 
-/** Builds what a new epoch starts with. Nothing is fetched or flushed yet. */
-export function createTenure(options: TenureOptions): Tenure {
+/** Loads what a new epoch starts with. Nothing is fetched or flushed yet. @throws what the engine says */
+export async function createTenure(options: TenureOptions): Promise<Tenure> {
   const { shard, engine, clock, log, lease } = options;
+  const marks = await engine.store.all(shard, 'in');
+  const lastNumbers = await engine.store.all(shard, 'out');
+  const parked = await engine.store.all(shard, 'park');
+  const closedBelow = Number((await engine.store.get(shard, 'meta', 'closedBelow')) ?? 0);
   const committer = new Committer({
     shard,
     store: engine.store,
@@ -64,8 +69,8 @@ export function createTenure(options: TenureOptions): Tenure {
     transport: engine.transport,
     clock,
     log,
-    taken: new Map([...options.marks].map(([writer, text]) => [writer, decodeTaken(text)])),
-    closedBelow: options.closedBelow,
+    taken: new Map([...marks].map(([writer, text]) => [writer, decodeTaken(text)])),
+    closedBelow,
     count: options.count,
     onMail: options.onMail,
     onLost: options.onLost,
@@ -78,7 +83,7 @@ export function createTenure(options: TenureOptions): Tenure {
     store: engine.store,
     clock,
     log,
-    lastNumbers: new Map([...options.lastNumbers].map(([target, n]) => [target, Number(n)])),
+    lastNumbers: new Map([...lastNumbers].map(([target, n]) => [target, Number(n)])),
     submit: (unit) => committer.submit(unit),
     onWritten: options.onWritten,
   });
@@ -87,8 +92,16 @@ export function createTenure(options: TenureOptions): Tenure {
     committer,
     intake,
     outbox,
-    localUntil: options.untilMs,
-    deadWriters: [...options.marks.keys()],
+    parking: new Parking(lease.epoch, parked, options.now()),
+    delayed: new Delayed({
+      shard,
+      store: engine.store,
+      clock,
+      now: options.now,
+      settled: options.settled,
+      onDue: options.onDue,
+    }),
+    writers: [...marks.keys()],
     ready: false,
   };
 }

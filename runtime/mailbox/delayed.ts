@@ -1,0 +1,128 @@
+import type { Cancel, Clock } from '../clock.ts';
+import type { ShardStore, StoreOperation } from '../engines/engine.ts';
+import type { Envelope } from '../envelope.ts';
+import { limits } from '../limits.ts';
+import type { Mail } from './mail.ts';
+import { decodeParked } from './parked-row.ts';
+
+export interface DelayedOptions {
+  readonly shard: string;
+  readonly store: ShardStore;
+  readonly clock: Clock;
+  /** Engine time, milliseconds. */
+  readonly now: () => number;
+  /** Resolves when what was submitted before is stored. */
+  readonly settled: () => Promise<void>;
+  /** The time of these has come: park them in the commit that holds these operations, which remove them here. */
+  readonly onDue: (mails: readonly Mail[], operations: readonly StoreOperation[]) => void;
+}
+
+/**
+ * The mail of one shard, under one lease, whose time has not come. It was taken when it arrived, in its order, and
+ * stands in a row until it is due; then it is parked mail like other. A delay is never left to the queue: a queue that
+ * hands things on late keeps no order and cannot be fenced.
+ */
+export class Delayed {
+  readonly #options: DelayedOptions;
+  #count = 0;
+  #nextMs = Number.POSITIVE_INFINITY;
+  #cancel: Cancel = () => undefined;
+  #reading = false;
+  #open = true;
+
+  constructor(options: DelayedOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  hasRoom(): boolean {
+    return this.#count < limits.delayedPerShard;
+  }
+
+  /** Reads what a former owner stored. */
+  async load(): Promise<void> {
+    const { store, shard } = this.#options;
+    this.#count = await store.rankedCount(shard, 'delayed');
+    await this.#armFirst();
+  }
+
+  close(): void {
+    this.#open = false;
+    this.#cancel();
+  }
+
+  /** Stores mail until its time. */
+  enter({ envelope, errors }: Mail): StoreOperation[] {
+    const dueMs = envelope.notBeforeMs ?? 0;
+    this.#count++;
+    this.#arm(dueMs);
+    return [
+      { op: 'put', table: 'delayed', key: envelope.id, value: JSON.stringify({ envelope, errors }) },
+      { op: 'rank', index: 'delayed', member: envelope.id, score: dueMs },
+    ];
+  }
+
+  #arm(dueMs: number): void {
+    if (!this.#open || dueMs >= this.#nextMs) return;
+    this.#cancel();
+    this.#nextMs = dueMs;
+    const { clock, now } = this.#options;
+    this.#cancel = clock.after(Math.max(0, dueMs - now()), () => void this.#collect());
+  }
+
+  async #armFirst(): Promise<void> {
+    const { store, shard } = this.#options;
+    this.#nextMs = Number.POSITIVE_INFINITY;
+    const [first] = await store.ranked(shard, 'delayed', Number.MAX_SAFE_INTEGER, 1);
+    if (first !== undefined) this.#arm(first.score);
+  }
+
+  /** Hands on what is due; a failed read is tried again. */
+  async #collect(): Promise<void> {
+    if (this.#reading || !this.#open) return;
+    this.#reading = true;
+    const { store, shard, now, settled, onDue } = this.#options;
+    try {
+      // What is handed on and not committed yet would be found again.
+      await settled();
+      const members = await store.ranked(shard, 'delayed', now(), limits.batchEnvelopes);
+      const rows = await Promise.all(members.map(({ member }) => store.get(shard, 'delayed', member)));
+      if (!this.#open) return;
+      this.#count -= members.length;
+      if (members.length > 0)
+        onDue(
+          rows.flatMap((row) => (row === undefined ? [] : [mailOf(row)])),
+          members.flatMap(({ member }) => leaveOperations(member)),
+        );
+      await settled();
+      await this.#armFirst();
+    } catch {
+      this.#nextMs = Number.POSITIVE_INFINITY;
+      this.#arm(now() + 1_000);
+    } finally {
+      this.#reading = false;
+    }
+  }
+}
+
+function leaveOperations(id: string): StoreOperation[] {
+  return [
+    { op: 'delete', table: 'delayed', key: id },
+    { op: 'unrank', index: 'delayed', member: id },
+  ];
+}
+
+function mailOf(row: string): Mail {
+  const { envelope, errors } = decodeParked(row);
+  const { notBeforeMs: _passed, ...due } = envelope;
+  return { envelope: due, errors };
+}
+
+/** Whether an envelope is to wait still. */
+export function isEarly({ notBeforeMs }: Envelope, nowMs: number): boolean {
+  return notBeforeMs !== undefined && notBeforeMs > nowMs;
+}
+

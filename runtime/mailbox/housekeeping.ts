@@ -1,0 +1,73 @@
+import type { Engine, StoreOperation } from '../engines/engine.ts';
+import type { Log } from '../log.ts';
+import { epochOfWriter } from './batch.ts';
+import { discardOldestLetters } from './dead-letters.ts';
+
+export interface HousekeepingOptions {
+  readonly shard: string;
+  readonly engine: Engine;
+  readonly log: Log;
+  readonly commit: (operations: readonly StoreOperation[]) => void;
+}
+
+/** What keeps the stored state of one shard small. */
+export class Housekeeping {
+  readonly #options: HousekeepingOptions;
+  /** Letters were written since their number was last looked at. */
+  #lettered = true;
+  /** Writers with a mark at take-over; those of dead nodes are forgotten once nothing of them can come any more. */
+  #writers: readonly string[] = [];
+
+  constructor(options: HousekeepingOptions) {
+    this.#options = options;
+  }
+
+  /** A new lease, whose marks name these writers. */
+  begin(writers: readonly string[]): void {
+    this.#writers = writers;
+    this.#lettered = true;
+  }
+
+  lettered(): void {
+    this.#lettered = true;
+  }
+
+  /** One round; `current` tells whether the lease under which it began is still ours. */
+  async run(current: () => boolean): Promise<void> {
+    await this.#trimLetters(current);
+    await this.#closeWriters(current);
+  }
+
+  /** Keeps the newest dead letters, up to their bound. */
+  async #trimLetters(current: () => boolean): Promise<void> {
+    if (!this.#lettered) return;
+    this.#lettered = false;
+    const { engine, shard, log, commit } = this.#options;
+    const { operations, more } = await discardOldestLetters(engine.store, shard);
+    this.#lettered ||= more;
+    if (operations.length === 0 || !current()) return;
+    log.warn({ shard }, 'the oldest dead letters were discarded');
+    commit(operations);
+  }
+
+  /** Closes the channels of dead nodes once the queue was seen empty: nothing of them can come in order any more. */
+  async #closeWriters(current: () => boolean): Promise<void> {
+    const { engine, shard, commit } = this.#options;
+    if (this.#writers.length === 0) return;
+    const lowestLive = await engine.nodes.lowestLive();
+    if (lowestLive === undefined) return;
+    const dead = this.#writers.filter((writer) => (epochOfWriter(writer) ?? lowestLive) < lowestLive);
+    // Jobs move from waiting to active and then are gone: both empty, in this order, means that none is left.
+    if (dead.length > 0) {
+      const waiting = await engine.transport.depth(shard);
+      if (waiting > 0 || (await engine.transport.active(shard)).length > 0) return;
+    }
+    if (!current()) return;
+    this.#writers = [];
+    if (dead.length === 0) return;
+    commit([
+      ...dead.map((writer): StoreOperation => ({ op: 'delete', table: 'in', key: writer })),
+      { op: 'put', table: 'meta', key: 'closedBelow', value: String(lowestLive) },
+    ]);
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * The durable mail of one shard, by address: what waits in memory, what is parked in the store, what is held back. The
+ * shard commits what it changes.
+ *
+ * Invariants:
+ * 1. Mail comes in channel order and is handed on in that order, lane by lane.
+ * 2. What waits in memory is bounded for each address; beyond that, or after some seconds, it is parked. While any of it
+ *    is not in memory, new mail joins it there.
+ * 3. Before mail is appended to rows, what stands in jobs is moved there: at a take-over the rows come first.
+ */
+
+import type { Address } from '../address.ts';
+import type { Clock } from '../clock.ts';
+import type { ShardStore, StoreOperation } from '../engines/engine.ts';
+import { defaults, limits } from '../limits.ts';
+import type { Log } from '../log.ts';
+import { ActorQueue } from './actor-queue.ts';
+import type { DeadLetterReason } from './dead-letters.ts';
+import { type Delayed, isEarly } from './delayed.ts';
+import type { Mail } from './mail.ts';
+import type { Hold } from './parked-row.ts';
+import type { Parked, Parking } from './parking.ts';
+
+export interface MailroomOptions {
+  readonly shard: string;
+  readonly store: ShardStore;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Engine time, milliseconds. */
+  readonly now: () => number;
+  /** How many durable messages may wait for an address. */
+  readonly capacityOf: (address: Address) => number;
+  /** Mail can be handled: see that the actor runs and takes it. */
+  readonly onWork: (address: Address) => void;
+  readonly commit: (change: Parked) => void;
+  /** Resolves when what was committed before is stored, or given up with the shard. */
+  readonly settled: () => Promise<void>;
+  readonly letter: (mail: Mail, reason: DeadLetterReason) => void;
+  readonly count: (name: string, by?: number) => void;
+}
+
+/** What belongs to one lease. */
+interface Store {
+  readonly parking: Parking;
+  readonly delayed: Delayed;
+}
+
+/** A parked address, as inspection shows it. */
+export interface ParkedView {
+  readonly address: Address;
+  readonly waiting: number;
+  readonly hold?: Hold;
+}
+
+export class Mailroom {
+  readonly #options: MailroomOptions;
+  readonly #queues = new Map<Address, ActorQueue>();
+  #store: Store | undefined;
+
+  constructor(options: MailroomOptions) {
+    this.#options = options;
+  }
+
+  /** Begins anew with what is stored under a lease. */
+  attach(store: Store): void {
+    this.#store = store;
+  }
+
+  /** The lease is gone: durable mail in memory is worthless. */
+  detach(): void {
+    this.#store = undefined;
+    for (const queue of this.#queues.values()) queue.forgetDurable();
+  }
+
+  /** Takes up what a former owner left, and what came while this one was getting ready. */
+  resume(): void {
+    const parking = this.#store?.parking;
+    if (parking === undefined) return;
+    for (const address of [...this.#queues.keys()]) if (this.hasMail(address)) this.#options.onWork(address);
+    for (const address of [...parking.addresses()]) {
+      const hold = parking.holdOf(address);
+      if (hold !== undefined) this.#limit(parking, address, hold);
+      else if (parking.unloaded(address) > 0) this.#options.onWork(address);
+      else this.#options.commit({ operations: parking.leave(address), takes: [] });
+    }
+  }
+
+  /** The queue of an address; made at the first use. */
+  queueOf(address: Address): ActorQueue {
+    let queue = this.#queues.get(address);
+    if (queue === undefined) {
+      queue = new ActorQueue(address);
+      this.#queues.set(address, queue);
+    }
+    return queue;
+  }
+
+  /** Forgets an empty queue; only when no activation holds it. */
+  releaseQueue(address: Address): void {
+    const queue = this.#queues.get(address);
+    if (queue?.length === 0 && queue.inMemory === 0) this.#queues.delete(address);
+  }
+
+  /** Whether mail waits for an address that may be handled now. */
+  hasMail(address: Address): boolean {
+    const queue = this.#queues.get(address);
+    if (this.holdOf(address) !== undefined) return (queue?.ephemeralLength ?? 0) > 0;
+    return (queue?.length ?? 0) > 0 || this.#unloaded(address) > 0;
+  }
+
+  /** Durable messages that wait for an address, those with its thread included; an estimate after a take-over. */
+  waiting(address: Address): number {
+    return (this.#queues.get(address)?.inMemory ?? 0) + this.#unloaded(address);
+  }
+
+  /** The fate of mail is decided: what a commit must hold for it. */
+  taken(mails: readonly Mail[]): Parked {
+    const taken: Parked = { operations: [], takes: [] };
+    for (const mail of mails) {
+      const { place, envelope } = mail;
+      this.#queues.get(envelope.to)?.settled(mail);
+      if (place?.at === 'channel') taken.takes.push(place);
+      else if (place?.at === 'row') taken.operations.push(...(this.#store?.parking.take(envelope.to, place) ?? []));
+    }
+    return taken;
+  }
+
+  /** Durable mail came in order: to its queue, to the rows before it, or away until its time. */
+  arrived(mail: Mail): void {
+    const { clock, letter, commit, onWork } = this.#options;
+    if (this.#store === undefined) return;
+    const { parking, delayed } = this.#store;
+    const address = mail.envelope.to;
+    if (isEarly(mail.envelope, this.#options.now())) {
+      if (!delayed.hasRoom()) return letter(mail, 'MAILBOX_FULL');
+      const operations = delayed.enter(mail);
+      return commit({ operations, takes: this.taken([mail]).takes });
+    }
+    if (!this.#fits(mail)) return letter(mail, 'MAILBOX_FULL');
+    const queue = this.queueOf(address);
+    if (parking.unloaded(address) > 0 || queue.durableLength >= limits.actorWaitingEnvelopes)
+      commit(this.#append(parking, mail));
+    else queue.push(mail, clock.monotonic());
+    onWork(address);
+  }
+
+  /** Delayed mail has come due; `operations` remove it from where it was. */
+  due(mails: readonly Mail[], operations: readonly StoreOperation[]): void {
+    const parking = this.#store?.parking;
+    if (parking === undefined) return;
+    const all: Parked = { operations: [...operations], takes: [] };
+    for (const mail of mails) {
+      const { operations: appended, takes } = this.#append(parking, mail);
+      all.operations.push(...appended);
+      all.takes.push(...takes);
+    }
+    this.#options.commit(all);
+    for (const { envelope } of mails) this.#options.onWork(envelope.to);
+  }
+
+  /** Parks what has waited for long; when the hands of the shard are full, whatever is long. */
+  relieve(full: boolean): void {
+    const parking = this.#store?.parking;
+    if (parking === undefined) return;
+    const beforeMs = this.#options.clock.monotonic() - defaults.parkAfterMs;
+    for (const [address, queue] of this.#queues)
+      if (queue.hasInJobsSince(beforeMs) || (full && queue.inMemory > limits.turnsPerPost))
+        this.#options.commit(this.#move(parking, address));
+  }
+
+  /** Why durable mail of an address is not handed on now. */
+  holdOf(address: Address): Hold | undefined {
+    return this.#store?.parking.holdOf(address);
+  }
+
+  /** Holds an address; its durable mail is parked. */
+  hold(address: Address, hold: Hold): void {
+    const parking = this.#store?.parking;
+    if (parking === undefined) return;
+    const { operations, takes } = this.#move(parking, address);
+    this.#options.commit({ operations: [...operations, ...parking.hold(address, hold)], takes });
+    this.#limit(parking, address, hold);
+  }
+
+  /** Lets a held address go on. */
+  release(address: Address): void {
+    const parking = this.#store?.parking;
+    if (parking?.holdOf(address) === undefined) return;
+    this.#options.commit({ operations: parking.hold(address, undefined), takes: [] });
+    this.#options.onWork(address);
+  }
+
+  /** Writes what is known of parked mail after an attempt at it failed. */
+  attempted(mail: Mail): void {
+    this.#options.commit({ operations: this.#store?.parking.update(mail) ?? [], takes: [] });
+  }
+
+  /** Reads parked mail of an address when little of it is left in memory; `onWork` tells when it is there. */
+  refill(address: Address): void {
+    const parking = this.#store?.parking;
+    if (parking === undefined || parking.unloaded(address) === 0) return;
+    if (this.queueOf(address).durableLength < limits.parkedPageEnvelopes / 4) void this.#load(parking, address);
+  }
+
+  /** Every address that has parked mail or is held. */
+  parked(): ParkedView[] {
+    return [...(this.#store?.parking.addresses() ?? [])].map((address) => {
+      const hold = this.holdOf(address);
+      return { address, waiting: this.waiting(address), ...(hold === undefined ? {} : { hold }) };
+    });
+  }
+
+  /** Senders outside were refused before their mail had a number; what actors send has a reserve. */
+  #fits({ envelope }: Mail): boolean {
+    if (envelope.from === undefined) return true;
+    const capacity = this.#options.capacityOf(envelope.to);
+    if (this.waiting(envelope.to) < limits.actorSentReserve * capacity) return true;
+    this.#options.count('delivery_failed_total');
+    this.#options.log.warn({ from: envelope.from, to: envelope.to }, 'a mailbox is full beyond its reserve');
+    return false;
+  }
+
+  #append(parking: Parking, mail: Mail): Parked {
+    const moved = this.#move(parking, mail.envelope.to);
+    const { operations, takes } = parking.append(mail);
+    return { operations: [...moved.operations, ...operations], takes: [...moved.takes, ...takes] };
+  }
+
+  /** Moves the durable mail of an address, in memory until now, to rows. */
+  #move(parking: Parking, address: Address): Parked {
+    const queue = this.queueOf(address);
+    const moved = parking.move(address, queue.durable());
+    parking.trim(address, queue);
+    if (moved.takes.length > 0) this.#options.count('parked_total', moved.takes.length);
+    return moved;
+  }
+
+  async #load(parking: Parking, address: Address): Promise<void> {
+    const { store, shard, settled, onWork, commit, clock, log } = this.#options;
+    try {
+      const mails = await parking.load(address, { store, shard, settled });
+      if (this.#store?.parking !== parking) return;
+      const queue = this.queueOf(address);
+      for (const mail of mails) queue.push(mail, clock.monotonic());
+      commit({ operations: parking.leave(address), takes: [] });
+      if (mails.length > 0) onWork(address);
+    } catch (error) {
+      log.debug({ shard, address, error }, 'parked mail could not be read; trying again');
+      clock.after(defaults.retryFirstMs, () => this.refill(address));
+    }
+  }
+
+  /** Lets an address go when its hold is over. */
+  #limit(parking: Parking, address: Address, hold: Hold): void {
+    if (hold.untilMs === undefined) return;
+    const { clock, now } = this.#options;
+    clock.after(Math.max(0, hold.untilMs - now()), () => {
+      if (this.#store?.parking === parking && parking.holdOf(address) === hold) this.release(address);
+    });
+  }
+
+  #unloaded(address: Address): number {
+    return this.#store?.parking.unloaded(address) ?? 0;
+  }
+}
