@@ -40,6 +40,8 @@ export interface StartNodeOptions {
   readonly finder: string;
   /** The tree has given up for good; the node should end. */
   readonly onGiveUp: (error: ErrorData) => void;
+  /** Another node has taken the namespace: this one must end at once, and has nothing left to drain. */
+  readonly onNamespaceLost: (heldBy: string) => void;
   readonly clock?: Clock;
 }
 
@@ -84,6 +86,7 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
       threads: settings.threads,
       ...(lock.succeeds?.place === place ? { succeeds: lock.succeeds.epoch } : {}),
       label: `process ${process.pid} on ${hostname()}`,
+      onNamespaceLost: options.onNamespaceLost,
       watchdogMs: settings.watchdogMs,
       clock,
       log,

@@ -17,6 +17,10 @@ export interface RunOptions {
   readonly announce: (text: string) => void;
 }
 
+const supersededText = (namespace: string, heldBy: string): string =>
+  `while this node was out of touch for longer than its lease, ${heldBy} has taken the namespace "${namespace}". It goes ` +
+  'on with all durable mail; this node ends and has committed nothing since.';
+
 /** What a drain may take beyond its grace before the process is ended all the same. */
 const drainSlackMs = 10_000;
 
@@ -53,6 +57,11 @@ export async function runNode({ config, version, finder, announce }: RunOptions)
       onGiveUp(error) {
         log.error({ error }, 'the supervision tree has given up; the node ends');
         ending.resolve(exitCodes.failed);
+      },
+      onNamespaceLost(heldBy) {
+        // A drain would wait for turns that nobody may commit any more.
+        process.stderr.write(`troupe: ${supersededText(config.settings.namespace, heldBy)}\n`);
+        process.exit(exitCodes.superseded);
       },
     });
   } catch (error) {

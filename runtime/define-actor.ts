@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { AnyActorLogic } from 'xstate';
+import type { AnyActorLogic, SnapshotFrom, StateValue } from 'xstate';
 import type { MessageInfo } from './envelope.ts';
 import { TroupeError } from './errors.ts';
 import { limits } from './limits.ts';
@@ -22,6 +22,34 @@ export type EventsOf<M extends MessageSpecs> = {
   };
 }[keyof M & string];
 
+/**
+ * What is stored of a persistent actor's state: XState's own snapshot as JSON, to be read by `migrate`. Write
+ * `StoredSnapshot<{ count: number }>` to say what the context of the older version was.
+ */
+export interface StoredSnapshot<Context = unknown> {
+  readonly status: string;
+  readonly context: Context;
+  /** State value of a machine, such as `"idle"` or `{ "lamp": "on" }`; absent for a reducer. */
+  readonly value?: unknown;
+  /** Invoked and spawned actors by their ids: their source and their own snapshot. */
+  readonly children?: Readonly<Record<string, unknown>>;
+  /** What history states remember. */
+  readonly historyValue?: unknown;
+}
+
+/** What `migrate` returns: the state for the present version. What it leaves out stays as it was stored. */
+export interface MigratedSnapshot<L extends AnyActorLogic> extends Pick<StoredSnapshot, 'children' | 'historyValue'> {
+  readonly context: ContextOf<L>;
+  /** A state of the machine as it is now. */
+  readonly value?: StateValueOf<L>;
+}
+
+type StateValueOf<L extends AnyActorLogic> =
+  SnapshotFrom<L> extends { readonly value: infer Value extends StateValue } ? Value : never;
+
+/** The context of an actor with this logic. */
+export type ContextOf<L extends AnyActorLogic> = SnapshotFrom<L> extends { readonly context: infer C } ? C : unknown;
+
 /** An actor definition: a plain value in a module, loadable on any thread, found by its `kind`. */
 export interface ActorDefinition<M extends MessageSpecs = MessageSpecs, L extends AnyActorLogic = AnyActorLogic> {
   readonly kind: string;
@@ -33,8 +61,10 @@ export interface ActorDefinition<M extends MessageSpecs = MessageSpecs, L extend
    * `snapshot`: the state is committed with each turn; durable messages are applied once.
    */
   readonly persist: 'none' | 'snapshot';
-  /** Snapshots carry it; a snapshot of another version parks its actor. Default 1. */
+  /** Snapshots carry it: one of an older version goes through `migrate`, one of a newer parks its actor. Default 1. */
   readonly version: number;
+  readonly migrate?: (snapshot: StoredSnapshot, fromVersion: number) => unknown;
+  readonly state?: StandardSchemaV1;
   readonly mailbox: MailboxBounds;
 }
 
@@ -50,7 +80,19 @@ export interface ActorOptions<M extends MessageSpecs, L extends AnyActorLogic> {
   readonly messages: M;
   readonly logic: L;
   readonly persist?: 'none' | 'snapshot';
+  /** A whole number from 1 (the default). Raise it when a stored state needs `migrate` to fit the new logic. */
   readonly version?: number;
+  /**
+   * Brings the stored state of an older version to the present one, when its actor awakes. Pure and synchronous: it may
+   * run again, on any thread, until a turn has committed its result; until then the older code still finds what it
+   * stored. Where it throws, or what it returns does not fit, the actor is parked with its mail.
+   */
+  migrate?(snapshot: StoredSnapshot, fromVersion: number): MigratedSnapshot<NoInfer<L>>;
+  /**
+   * Schema of the context, checked when a stored state is restored (after `migrate`). The logic sees what the schema
+   * returns, so it has to accept what it returns. A context that does not pass parks the actor.
+   */
+  readonly state?: StandardSchemaV1<unknown, ContextOf<NoInfer<L>>>;
   readonly mailbox?: Partial<MailboxBounds>;
 }
 
@@ -71,6 +113,8 @@ export function defineActor<const M extends MessageSpecs, L extends AnyActorLogi
     logic: options.logic,
     persist: options.persist ?? 'none',
     version: options.version ?? 1,
+    ...(options.migrate === undefined ? {} : { migrate: options.migrate }),
+    ...(options.state === undefined ? {} : { state: options.state }),
     mailbox: {
       ephemeral: options.mailbox?.ephemeral ?? limits.ephemeralMailboxMessages,
       durable: options.mailbox?.durable ?? limits.durableMailboxMessages,
@@ -92,6 +136,9 @@ function definitionFault(options: ActorOptions<MessageSpecs, AnyActorLogic>): st
     return 'this logic holds a live callback, promise or observable; invoke it from a machine by a named source';
   const version = options.version ?? 1;
   if (!Number.isSafeInteger(version) || version < 1) return 'version is a whole number from 1';
+  if (options.migrate !== undefined && typeof options.migrate !== 'function') return 'migrate is a function';
+  if (options.state !== undefined && typeof options.state['~standard']?.validate !== 'function')
+    return 'state is a Standard Schema, such as z.object({ … })';
   for (const bound of Object.values(options.mailbox ?? {}))
     if (!Number.isSafeInteger(bound) || bound < 1) return 'mailbox bounds are whole numbers from 1';
   return undefined;

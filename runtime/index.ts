@@ -1,7 +1,15 @@
 /** The public door: what application modules and embedders import from `troupe`. */
 export { type Address, parseAddress } from './address.ts';
 export { type Clock, systemClock } from './clock.ts';
-export { type ActorDefinition, defineActor, type EventsOf, type MessageSpecs } from './define-actor.ts';
+export {
+  type ActorDefinition,
+  type ContextOf,
+  defineActor,
+  type EventsOf,
+  type MessageSpecs,
+  type MigratedSnapshot,
+  type StoredSnapshot,
+} from './define-actor.ts';
 export {
   type ActorChild,
   type App,

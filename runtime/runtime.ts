@@ -14,7 +14,7 @@ import type { TellEffect } from './effects.ts';
 import type { Engine } from './engines/engine.ts';
 import { patientEngine } from './engines/patient-engine.ts';
 import type { Envelope, Json } from './envelope.ts';
-import { type ErrorData, TroupeError, textOf } from './errors.ts';
+import { type ErrorData, TroupeError } from './errors.ts';
 import { createHosts, type Hosts, type HostsOptions } from './host/hosts.ts';
 import type { FromHost } from './host/messages.ts';
 import { RuntimeInspection } from './inspection.ts';
@@ -26,6 +26,7 @@ import { DeadLetterOffice } from './mailbox/dead-letter-office.ts';
 import { Shard } from './mailbox/shard.ts';
 import { createShardOf, shardNames } from './mailbox/shards.ts';
 import type { DeadLetterActions, FaultControl, Inspection, Messaging } from './messaging.ts';
+import { type EnteredNamespace, enterNamespace, NodeLease } from './node-lease.ts';
 import { type Random, systemRandom } from './random.ts';
 import { Router } from './router.ts';
 import type { Activations, HostExit, HostSlots, SupervisionPort } from './supervision.ts';
@@ -43,6 +44,8 @@ export interface RuntimeOptions {
   readonly succeeds?: number;
   /** For the person who finds the namespace taken, such as "pid 4711 on host7". */
   readonly label?: string;
+  /** Another node, named by its label, has taken the namespace: this one accepts nothing durable more and should end. */
+  readonly onNamespaceLost?: (heldBy: string) => void;
   readonly watchdogMs?: number;
   readonly heapLimitMb?: number;
   readonly spawnHost?: HostsOptions['spawn'];
@@ -81,18 +84,9 @@ export interface Runtime {
 export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   const clock = options.clock ?? systemClock;
   const engine = patientEngine(options.engine, clock);
-  const joined = await engine.nodes.join({
-    ttlMs: defaults.leaseMs,
-    label: options.label ?? 'a node without a name',
-    ...(options.succeeds === undefined ? {} : { succeeds: options.succeeds }),
-  });
-  if (!('epoch' in joined))
-    throw new TroupeError(
-      'UNAVAILABLE',
-      `this namespace is in use by ${joined.heldBy}; stop that node, or choose another --namespace`,
-      { retryAfterMs: Math.max(0, joined.heldUntilMs - joined.engineNowMs) },
-    );
-  return new NodeRuntime({ ...options, clock, engine }, joined.epoch);
+  const label = options.label ?? 'a node without a name';
+  const entered = await enterNamespace(engine, label, clock, options.succeeds);
+  return new NodeRuntime({ ...options, clock, engine, label }, entered);
 }
 
 /** How long closing waits for an engine that does not answer. */
@@ -104,7 +98,6 @@ class NodeRuntime implements Runtime {
   readonly inspection: RuntimeInspection;
   readonly deadLetters: DeadLetterOffice;
   readonly faults: FaultControl;
-  nodeEpoch: number;
   readonly #options: RuntimeOptions;
   readonly #clock: Clock;
   readonly #log: Log;
@@ -118,17 +111,26 @@ class NodeRuntime implements Runtime {
   readonly #sends: ActorSends;
   #channels: ChannelWriter;
   #supervision: SupervisionPort | undefined;
-  #stopRenewal: () => void = () => undefined;
+  readonly #lease: NodeLease;
   #draining = false;
-  #renewing = false;
 
-  constructor(options: RuntimeOptions, epoch: number) {
+  constructor(options: RuntimeOptions & { readonly label: string }, entered: EnteredNamespace) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLog;
     const shardCount = options.shards ?? defaults.shards;
     this.#shardNameOf = createShardOf(shardCount);
-    this.nodeEpoch = epoch;
+    this.#lease = new NodeLease(
+      {
+        engine: options.engine,
+        label: options.label,
+        clock: this.#clock,
+        log: this.#log,
+        onEpoch: () => this.#changeChannels(),
+        onLost: (heldBy) => options.onNamespaceLost?.(heldBy),
+      },
+      entered,
+    );
     this.#asks = new Asks(this.#clock);
     const count = (name: string, by = 1): void => {
       this.#counters.set(name, (this.#counters.get(name) ?? 0) + by);
@@ -237,12 +239,16 @@ class NodeRuntime implements Runtime {
     this.hosts.onExit((exit) => this.#hostLost(exit));
   }
 
+  get nodeEpoch(): number {
+    return this.#lease.epoch;
+  }
+
   supervise(port: SupervisionPort): void {
     this.#supervision = port;
   }
 
   async open(): Promise<void> {
-    this.#stopRenewal = this.#clock.every(defaults.leaseRenewMs, () => void this.#renewNode());
+    this.#lease.keep();
     for (const shard of this.#shards.values()) shard.open();
     await Promise.all([...this.#shards.values()].map((shard) => shard.whenHeld()));
   }
@@ -280,11 +286,11 @@ class NodeRuntime implements Runtime {
   }
 
   async close(): Promise<void> {
-    this.#stopRenewal();
+    this.#lease.stop();
     this.#channels.close();
     await Promise.all([...this.#shards.values()].map((shard) => shard.close(closeMs)));
     await this.hosts.close();
-    await within(this.#clock, closeMs, this.#options.engine.nodes.leave(this.nodeEpoch));
+    await within(this.#clock, closeMs, this.#lease.leave());
   }
 
   #shard(name: string): Shard {
@@ -312,7 +318,14 @@ class NodeRuntime implements Runtime {
     });
   }
 
+  /** The former channels are closed with their epoch: what they did not get acknowledged is refused. */
+  #changeChannels(): void {
+    this.#channels.close();
+    this.#channels = this.#newChannels();
+  }
+
   async #sendDurable(envelope: Envelope): Promise<void> {
+    this.#lease.demand();
     this.#countDurable(envelope.to);
     try {
       await this.#channels.send(this.#shardNameOf(envelope.to), envelope);
@@ -369,32 +382,5 @@ class NodeRuntime implements Runtime {
       outcome: 'unknown',
     };
     this.activations.hostLost(exit, error);
-  }
-
-  async #renewNode(): Promise<void> {
-    const { engine } = this.#options;
-    if (this.#renewing) return;
-    this.#renewing = true;
-    try {
-      if (await engine.nodes.renew(this.nodeEpoch, defaults.leaseMs)) return;
-      const joined = await engine.nodes.join({
-        ttlMs: defaults.leaseMs,
-        label: this.#options.label ?? 'a node without a name',
-        succeeds: this.nodeEpoch,
-      });
-      if (!('epoch' in joined)) {
-        this.#log.error({ heldBy: joined.heldBy }, 'another node has taken this namespace');
-        return;
-      }
-      this.#log.warn({ epoch: joined.epoch }, 'the node lease had lapsed; the node goes on under a new epoch');
-      this.nodeEpoch = joined.epoch;
-      // The former channels are closed with their epoch: what they did not get acknowledged is refused.
-      this.#channels.close();
-      this.#channels = this.#newChannels();
-    } catch (error) {
-      this.#log.debug({ error: textOf(error) }, 'node lease renewal failed');
-    } finally {
-      this.#renewing = false;
-    }
   }
 }

@@ -17,10 +17,10 @@ import { type ErrorData, TroupeError } from '../errors.ts';
 import type { FromHost } from '../host/messages.ts';
 import { defaults } from '../limits.ts';
 import type { Log } from '../log.ts';
-import { type ActorRecord, decodeActorRecord } from '../mailbox/actor-record.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { ActivationExit, Activations, HostExit, StartRequest } from '../supervision.ts';
 import { Activation } from './activation.ts';
+import { type ReadRecord, readRecord, unfitRecord } from './restoring.ts';
 import type { ActivationSurroundings } from './surroundings.ts';
 
 /** What the directory needs of the host threads. */
@@ -136,9 +136,10 @@ export class Directory implements Activations {
           incarnation,
           input: request.input,
           snapshot: stored?.snapshot,
+          version: stored?.version,
         });
       });
-      if (stored !== undefined && stored.shape !== shape)
+      if (stored !== undefined && stored.version === definition.version && stored.shape !== shape)
         this.#options.log.warn(
           { address, kind: definition.kind },
           'the logic has changed since this snapshot was written; it was restored because its state still exists',
@@ -272,13 +273,13 @@ export class Directory implements Activations {
     for (const activation of this.all()) activation.drain();
   }
 
-  async #stored(address: Address, shard: Shard): Promise<ActorRecord | undefined> {
+  async #stored(address: Address, shard: Shard): Promise<ReadRecord | undefined> {
     await shard.whenHeld();
     // The last commits of the life before may still be on their way.
     await shard.settled();
     try {
       const text = await this.#options.engine.store.get(shard.name, 'actor', address);
-      return text === undefined ? undefined : decodeActorRecord(text);
+      return text === undefined ? undefined : readRecord(text);
     } catch (cause) {
       throw new TroupeError('UNAVAILABLE', 'the storage engine cannot be reached', { retryAfterMs: 1_000, cause });
     }
@@ -300,7 +301,7 @@ export class Directory implements Activations {
     request: StartRequest,
     slot: number,
     incarnation: number,
-    stored: ActorRecord | undefined,
+    stored: ReadRecord | undefined,
     shard: Shard,
   ): Activation {
     const { address, definition } = request;
@@ -352,13 +353,4 @@ export class Directory implements Activations {
       'the stored snapshot does not fit the code: the actor is parked and its mail is kept',
     );
   }
-}
-
-/** Why a stored record cannot be restored by this definition. */
-function unfitRecord(stored: ActorRecord, definition: ActorDefinition): string | undefined {
-  if (stored.kind !== definition.kind)
-    return `the snapshot is of kind "${stored.kind}", the definition of kind "${definition.kind}"`;
-  if (stored.version !== definition.version)
-    return `the snapshot is of version ${stored.version}, the definition of version ${definition.version}`;
-  return undefined;
 }

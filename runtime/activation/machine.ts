@@ -17,6 +17,7 @@ import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
 import type { TimerSet } from '../host/messages.ts';
 import { asMachine, boundMicrosteps, shapeOf } from './machine-shape.ts';
+import { checkRestored, fitSnapshot } from './restoring.ts';
 import type { Child, LogicEvent, Program, Stepper, StepperHooks, Turn } from './stepper.ts';
 
 type AnyActorSystem = AnyActorScope['system'];
@@ -27,8 +28,7 @@ export function createProgram(definition: ActorDefinition): Program {
   return {
     shape: shapeOf(definition, machine),
     handlesCancelled: machine?.events.includes('troupe.cancelled') ?? false,
-    stepper: (hooks, clock, session) =>
-      new LogicStepper(definition.logic, definition.persist === 'snapshot', hooks, clock, session),
+    stepper: (hooks, clock, session) => new LogicStepper(definition, hooks, clock, session),
   };
 }
 
@@ -88,7 +88,7 @@ const rootLogic = fromTransition(() => undefined, undefined);
 
 class LogicStepper implements Stepper {
   readonly #logic: AnyActorLogic;
-  readonly #persistent: boolean;
+  readonly #definition: ActorDefinition;
   readonly #hooks: StepperHooks;
   readonly #clock: Clock;
   readonly #scope: AnyActorScope;
@@ -102,9 +102,9 @@ class LogicStepper implements Stepper {
   #stopped = false;
   #raised = 0;
 
-  constructor(logic: AnyActorLogic, persistent: boolean, hooks: StepperHooks, clock: Clock, session: string) {
-    this.#logic = logic;
-    this.#persistent = persistent;
+  constructor(definition: ActorDefinition, hooks: StepperHooks, clock: Clock, session: string) {
+    this.#logic = definition.logic;
+    this.#definition = definition;
     this.#hooks = hooks;
     this.#clock = clock;
     this.#self = selfOf(this, session, () => this.#system()) as unknown as AnyActorRef;
@@ -143,17 +143,10 @@ class LogicStepper implements Stepper {
     return turn;
   }
 
-  restore(text: string): void {
-    const stored = JSON.parse(text) as AnySnapshot & { readonly children?: Readonly<Record<string, unknown>> };
-    const isMachine = asMachine(this.#logic) !== undefined;
-    if (typeof stored !== 'object' || stored === null || 'value' in stored !== isMachine)
-      throw new Error('the stored snapshot is of another sort of logic');
-    const childNames = Object.keys(stored.children ?? {});
+  restore(text: string, version = this.#definition.version): void {
+    const stored = fitSnapshot(this.#definition, asMachine(this.#logic), text, version);
     const restored = (this.#logic.restoreSnapshot?.(stored as never, this.#scope) ?? stored) as AnySnapshot;
-    if (restored.status === 'error') throw restored.error ?? new Error('the stored snapshot is in error');
-    for (const name of childNames)
-      if (restored.children?.[name] === undefined)
-        throw new Error(`the source of the invoked actor "${name}" is no longer provided`);
+    checkRestored(stored, restored);
     this.#snapshot = restored;
     this.#adopt(restored);
   }
@@ -297,7 +290,7 @@ class LogicStepper implements Stepper {
   #adopt(next: AnySnapshot): void {
     for (const child of Object.values(next.children ?? {})) {
       if (child === undefined || this.#children?.has(child)) continue;
-      if (this.#persistent && typeof (child as { src?: unknown }).src !== 'string')
+      if (this.#definition.persist === 'snapshot' && typeof (child as { src?: unknown }).src !== 'string')
         throw new Error(
           `the spawned actor "${child.id}" has no named source: a stored state could not bring it back; name it in setup({ actors })`,
         );

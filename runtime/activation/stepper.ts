@@ -42,8 +42,11 @@ export interface Turn {
 export interface Stepper {
   /** The first turn. */
   start(input: unknown, waits: boolean): Turn;
-  /** Takes up a stored state instead of `start`. @throws Error when it does not fit the logic. */
-  restore(text: string): void;
+  /**
+   * Takes up a stored state instead of `start`; one that an older `version` wrote is migrated first.
+   * @throws Error when it does not fit the logic.
+   */
+  restore(text: string, version?: number): void;
   /** Starts the children of a restored state. */
   resume(): void;
   /** One turn. `waits`: its work on the thread is left to `finish`. `message`: the one in hand. */

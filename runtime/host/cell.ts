@@ -125,7 +125,7 @@ export class Cell {
   start(order: StartOrder) {
     if (order.snapshot !== undefined) {
       try {
-        this.#stepper.restore(order.snapshot);
+        this.#stepper.restore(order.snapshot, order.version);
       } catch (thrown) {
         return this.#refuseStart(thrown, true);
       }

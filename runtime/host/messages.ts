@@ -76,6 +76,8 @@ export type ToHost =
       readonly input: unknown;
       /** The stored snapshot of a persistent actor, as JSON text. */
       readonly snapshot: string | undefined;
+      /** Version of the definition that wrote the snapshot; the present one where it is left out. */
+      readonly version?: number | undefined;
     }
   | { readonly to: 'deliver'; readonly activation: number; readonly inputs: readonly TurnInput[] }
   /** Turns up to `number` are committed: do what they want done on the thread. */

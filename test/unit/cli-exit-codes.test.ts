@@ -7,7 +7,7 @@ import { type ErrorReason, errorTable, TroupeError } from '../../runtime/errors.
 
 describe('exit codes', () => {
   it('are the ones that scripts know, each with one meaning', () => {
-    assert.deepEqual(Object.values(exitCodes), [0, 1, 2, 3, 4, 5, 95, 96, 97, 98, 99, 124, 130]);
+    assert.deepEqual(Object.values(exitCodes), [0, 1, 2, 3, 4, 5, 6, 95, 96, 97, 98, 99, 124, 130]);
     assert.deepEqual(Object.keys(exitMeanings), Object.keys(exitCodes));
     assert.equal(new Set(Object.values(exitMeanings)).size, Object.keys(exitCodes).length);
   });

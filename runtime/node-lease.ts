@@ -1,0 +1,141 @@
+/**
+ * This process's right to live in a namespace: one node epoch at a time, kept by renewing a lease in the engine.
+ *
+ * 1. An epoch is used only while its lease holds, as far as this process's monotonic clock tells: a successor may have
+ *    closed its channels. A node that slept past it accepts nothing durable until it has entered again, as a new epoch.
+ * 2. Where another node has entered meanwhile, this one is over: `onLost` is called once, and nothing is accepted
+ *    any more. What it had in memory is refused by the fence of each shard, not here.
+ */
+
+import type { Cancel, Clock } from './clock.ts';
+import type { Engine } from './engines/engine.ts';
+import { TroupeError, textOf } from './errors.ts';
+import { defaults } from './limits.ts';
+import type { Log } from './log.ts';
+
+export interface NodeLeaseOptions {
+  readonly engine: Pick<Engine, 'nodes'>;
+  /** For the person who finds the namespace taken. */
+  readonly label: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The node goes on under a new epoch: the lease of the former one had lapsed. */
+  readonly onEpoch: () => void;
+  /** Another node, named by its label, has taken the namespace. */
+  readonly onLost: (heldBy: string) => void;
+}
+
+/** How often a lapsed node tries to enter again. */
+const lookMs = 500;
+
+/**
+ * Enters the namespace.
+ *
+ * @param succeeds epoch of a dead node whose place is taken at once
+ * @throws TroupeError `UNAVAILABLE` when another node lives there, naming it
+ */
+export async function enterNamespace(
+  { nodes }: Pick<Engine, 'nodes'>,
+  label: string,
+  clock: Clock,
+  succeeds?: number,
+): Promise<EnteredNamespace> {
+  const askedAtMs = clock.monotonic();
+  const joined = await nodes.join({
+    ttlMs: defaults.leaseMs,
+    label,
+    ...(succeeds === undefined ? {} : { succeeds }),
+  });
+  if ('epoch' in joined) return { epoch: joined.epoch, untilMs: askedAtMs + defaults.leaseMs };
+  throw new TroupeError(
+    'UNAVAILABLE',
+    `this namespace is in use by ${joined.heldBy}; stop that node, or choose another --namespace`,
+    { retryAfterMs: Math.max(0, joined.heldUntilMs - joined.engineNowMs) },
+  );
+}
+
+export interface EnteredNamespace {
+  readonly epoch: number;
+  /** Monotonic time after which the lease may have ended. */
+  readonly untilMs: number;
+}
+
+export class NodeLease {
+  readonly #options: NodeLeaseOptions;
+  #entered: EnteredNamespace;
+  #renewedAtMs: number;
+  #lost = false;
+  #busy = false;
+  #stop: Cancel = () => undefined;
+
+  constructor(options: NodeLeaseOptions, entered: EnteredNamespace) {
+    this.#options = options;
+    this.#entered = entered;
+    this.#renewedAtMs = entered.untilMs - defaults.leaseMs;
+  }
+
+  get epoch(): number {
+    return this.#entered.epoch;
+  }
+
+  /** @throws TroupeError `UNAVAILABLE` while the epoch must not be used */
+  demand(): void {
+    if (!this.#lost && this.#options.clock.monotonic() < this.#entered.untilMs) return;
+    const message = this.#lost
+      ? 'another node has taken this namespace; this one ends'
+      : 'this node was out of touch with the storage engine for longer than its lease; it is entering again';
+    throw new TroupeError('UNAVAILABLE', message, { retryAfterMs: 1_000 });
+  }
+
+  /** Begins to renew. */
+  keep(): void {
+    this.#stop = this.#options.clock.every(lookMs, () => void this.#look());
+  }
+
+  /** Ends renewing. */
+  stop(): void {
+    this.#stop();
+  }
+
+  /** Gives the namespace back; nothing happens when it is not ours any more. */
+  async leave(): Promise<void> {
+    this.stop();
+    if (!this.#lost) await this.#options.engine.nodes.leave(this.epoch);
+  }
+
+  async #look(): Promise<void> {
+    const { clock, log } = this.#options;
+    const askedAtMs = clock.monotonic();
+    const due = askedAtMs >= Math.min(this.#renewedAtMs + defaults.leaseRenewMs, this.#entered.untilMs);
+    if (!due || this.#busy || this.#lost) return;
+    this.#busy = true;
+    try {
+      await this.#renew(askedAtMs);
+      this.#renewedAtMs = askedAtMs;
+    } catch (error) {
+      log.debug({ error: textOf(error) }, 'the node lease could not be renewed; trying again');
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #renew(askedAtMs: number): Promise<void> {
+    const { engine, label, log, onEpoch, onLost } = this.#options;
+    const { epoch } = this.#entered;
+    if (await engine.nodes.renew(epoch, defaults.leaseMs)) {
+      this.#entered = { epoch, untilMs: askedAtMs + defaults.leaseMs };
+      return;
+    }
+    const joined = await engine.nodes.join({ ttlMs: defaults.leaseMs, label, succeeds: epoch });
+    if ('epoch' in joined) {
+      log.warn({ epoch: joined.epoch }, 'the node lease had lapsed; the node goes on under a new epoch');
+      this.#entered = { epoch: joined.epoch, untilMs: askedAtMs + defaults.leaseMs };
+      onEpoch();
+      return;
+    }
+    this.#lost = true;
+    this.stop();
+    log.error({ heldBy: joined.heldBy }, 'another node has taken this namespace');
+    onLost(joined.heldBy);
+  }
+}
