@@ -7,6 +7,7 @@ import { TroupeError } from './errors.ts';
 import type { Hosts } from './host/hosts.ts';
 import type { FromHost, InspectedActivation } from './host/messages.ts';
 import type { DeadLetterOffice } from './mailbox/dead-letter-office.ts';
+import type { Hold } from './mailbox/parked-row.ts';
 import type { Shard } from './mailbox/shard.ts';
 import type { ActorView, Inspection } from './messaging.ts';
 
@@ -15,6 +16,7 @@ export interface InspectionOptions {
   readonly directory: Directory;
   readonly hosts: Hosts;
   readonly shards: ReadonlyMap<string, Shard>;
+  readonly shardOf: (address: Address) => Shard;
   readonly deadLetters: DeadLetterOffice;
   readonly asks: Asks;
   readonly counters: ReadonlyMap<string, number>;
@@ -68,6 +70,10 @@ export class RuntimeInspection implements Inspection {
     }));
   }
 
+  parked(): ReturnType<Inspection['parked']> {
+    return [...this.#options.shards.values()].flatMap((shard) => shard.mail.parked());
+  }
+
   deadLetters(page: Parameters<Inspection['deadLetters']>[0]): ReturnType<Inspection['deadLetters']> {
     return this.#options.deadLetters.list(page);
   }
@@ -99,8 +105,8 @@ export class RuntimeInspection implements Inspection {
     const inspected = new Map(answers.flat().map((answer) => [answer.activation, answer]));
     return activations.map((activation) => {
       const { mail } = this.#options.shardOf(activation.address);
-      const parked = { waiting: mail.waiting(activation.address), hold: mail.holdOf(activation.address) };
-      return viewOf(activation, inspected.get(activation.number), parked);
+      const { address, number } = activation;
+      return viewOf(activation, inspected.get(number), mail.waiting(address), mail.holdOf(address));
     });
   }
 
@@ -122,7 +128,8 @@ export class RuntimeInspection implements Inspection {
 function viewOf(
   activation: Activation,
   inspected: InspectedActivation | undefined,
-  { durableWaiting, hold }: { readonly durableWaiting: number; readonly hold: Hold | undefined },
+  durableWaiting: number,
+  hold: Hold | undefined,
 ): ActorView {
   const { inHand, waiting } = activation.mailbox();
   const reason = activation.reason ?? hold?.text;
@@ -130,13 +137,13 @@ function viewOf(
   return {
     address: activation.address,
     kind: activation.definition.kind,
-    status: activation.status === 'ended' ? 'stopping' : activation.status,
+    status: hold?.why === 'paused' ? 'paused' : activation.status === 'ended' ? 'stopping' : activation.status,
     incarnation: activation.incarnation,
     persist: activation.definition.persist,
     thread: activation.slot,
     state: inspected?.state ?? null,
     ...(inspected?.context === undefined ? {} : { context: inspected.context }),
-    mailbox: { inHand, waiting, ephemeralCapacity: ephemeral, durableCapacity: durable },
-    ...(activation.reason === undefined ? {} : { reason: activation.reason }),
+    mailbox: { inHand, waiting, durableWaiting, ephemeralCapacity: ephemeral, durableCapacity: durable },
+    ...(reason === undefined ? {} : { reason }),
   };
 }

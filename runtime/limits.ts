@@ -109,7 +109,10 @@ export const defaults = {
 } as const;
 
 assert(limits.payloadBytes < limits.transportBytes, 'a payload must fit the transport');
-assert(limits.parkedPageEnvelopes <= limits.actorWaitingEnvelopes, 'a page of parked mail must fit the memory of its actor');
+assert(
+  limits.parkedPageEnvelopes <= limits.actorWaitingEnvelopes,
+  'a page of parked mail must fit the memory of its actor',
+);
 assert(limits.batchEnvelopes <= limits.shardInHandEnvelopes, 'a batch must fit the hands of its shard');
 assert(defaults.leaseRenewMs * 2 < defaults.leaseMs, 'a lease must survive one lost renewal');
 assert(defaults.backoffFirstMs <= defaults.backoffMaxMs, 'the first delay must not exceed the cap');

@@ -3,7 +3,7 @@
  * data in, data or a `TroupeError` out.
  */
 
-import type { Delivery, Json } from './envelope.ts';
+import type { Delivery, Json, Priority } from './envelope.ts';
 
 /** A message as its sender writes it. */
 export interface OutgoingMessage {
@@ -14,6 +14,13 @@ export interface OutgoingMessage {
   /** Default: `at-least-once` for a tell to a persistent actor, else `at-most-once`. */
   readonly delivery?: Delivery;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Among the messages that wait for an actor the more urgent go first; default `normal`. */
+  readonly priority?: Priority;
+  /**
+   * Milliseconds until the message may be handled, at most 365 days; makes a tell durable. It keeps no order with
+   * others. Asks have none.
+   */
+  readonly delayMs?: number;
 }
 
 export interface AskOptions {
@@ -40,7 +47,7 @@ export interface Messaging {
 export interface ActorView {
   readonly address: string;
   readonly kind: string;
-  readonly status: 'starting' | 'running' | 'parked' | 'stopping';
+  readonly status: 'starting' | 'running' | 'paused' | 'parked' | 'stopping';
   readonly incarnation: number;
   readonly persist: 'none' | 'snapshot';
   /** Slot of its host thread, from 1. */
@@ -50,7 +57,7 @@ export interface ActorView {
   /** The context with secrets masked and long texts cut; absent in lists. */
   readonly context?: Json;
   readonly mailbox: MailboxView;
-  /** Why it is parked. */
+  /** Why it is parked, paused, or waits before it tries a message again. */
   readonly reason?: string;
 }
 
@@ -59,8 +66,24 @@ export interface MailboxView {
   readonly inHand: number;
   /** Messages that wait in memory. */
   readonly waiting: number;
+  /** Durable messages that are not handled yet: in hand, in memory or parked in the store; an estimate. */
+  readonly durableWaiting: number;
   readonly ephemeralCapacity: number;
   readonly durableCapacity: number;
+}
+
+/** An address whose durable mail is parked in the store, or that is held. */
+export interface ParkedView {
+  readonly address: string;
+  /** Durable messages that wait; an estimate. */
+  readonly waiting: number;
+  readonly hold?: {
+    /** `paused` by an operator, `unreadable` snapshot, `backoff` after a failed attempt. */
+    readonly why: 'paused' | 'unreadable' | 'backoff';
+    readonly text: string;
+    /** Engine time, milliseconds; absent: until it is resumed. */
+    readonly untilMs?: number;
+  };
 }
 
 export interface DeadLetterView {
@@ -146,6 +169,8 @@ export interface ShardView {
   /** Envelopes in memory. */
   readonly inHand: number;
   readonly outbox: number;
+  /** Messages whose time has not come. */
+  readonly delayed: number;
 }
 
 /** Reading the running system; nothing is computed while nobody asks. */
@@ -156,6 +181,8 @@ export interface Inspection {
   actor(address: string): Promise<ActorView>;
   threads(): ThreadView[];
   shards(): ShardView[];
+  /** Addresses with parked mail, or held. */
+  parked(): ParkedView[];
   /** Dead letters by ascending id. */
   deadLetters(page: {
     readonly after?: string;

@@ -14,7 +14,7 @@ import { type Address, isSystemAddress, parseAddress } from './address.ts';
 import type { Asks } from './asks.ts';
 import { type Clock, within } from './clock.ts';
 import { type ActorDefinition, messageTypeFault } from './define-actor.ts';
-import { type Delivery, type Envelope, type Json, streamHeader } from './envelope.ts';
+import { type Delivery, type Envelope, type Json, lanes, streamHeader } from './envelope.ts';
 import { TroupeError, toErrorData } from './errors.ts';
 import { checkMessage } from './host/validate.ts';
 import { defaults, limits } from './limits.ts';
@@ -72,7 +72,8 @@ export class Router {
   async tell(message: OutgoingMessage, from?: Address): Promise<{ readonly messageId: string }> {
     const to = this.#admit(message, from);
     const hand = (definition: ActorDefinition): Handed => {
-      const delivery = message.delivery ?? (definition.persist === 'snapshot' ? 'at-least-once' : 'at-most-once');
+      const durable = definition.persist === 'snapshot' || message.delayMs !== undefined;
+      const delivery = message.delivery ?? (durable ? 'at-least-once' : 'at-most-once');
       const envelope = this.#envelope(to, message, delivery, definition, from);
       return { envelope, written: this.#hand(envelope, definition) };
     };
@@ -128,6 +129,7 @@ export class Router {
       throw new TroupeError('INVALID_ADDRESS', `${to} belongs to the runtime: it can be read, not messaged`);
     const fault = typeof message.type === 'string' ? messageTypeFault(message.type) : 'the message type is missing';
     if (fault !== undefined) throw new TroupeError('INVALID_MESSAGE', fault);
+    checkTiming(message);
     return to;
   }
 
@@ -149,6 +151,8 @@ export class Router {
     const draft: Draft = { id: this.#options.random.id(), to, type, payload, delivery, attempt: 1 };
     if (from !== undefined) draft.from = from;
     if (headers !== undefined) draft.headers = headers;
+    if (message.priority !== undefined) draft.priority = message.priority;
+    if (message.delayMs !== undefined) draft.notBeforeMs = this.#options.engineNow(to) + message.delayMs;
     return draft;
   }
 
@@ -161,6 +165,8 @@ export class Router {
     definition: ActorDefinition,
     from: Address | undefined,
   ): Envelope {
+    if (message.delayMs !== undefined)
+      throw new TroupeError('INVALID_MESSAGE', 'an ask waits for its answer and has no delay; send a tell');
     if (Object.hasOwn(definition.messages, message.type) && definition.messages[message.type]?.reply === undefined)
       throw new TroupeError('INVALID_MESSAGE', `"${message.type}" has no answer; send it with tell`);
     const draft = this.#envelope(to, message, message.delivery ?? 'at-most-once', definition, from);
@@ -261,6 +267,17 @@ export class Router {
       throw new TroupeError('UNAVAILABLE', `${to} is being restarted`, { retryAfterMs: defaults.backoffFirstMs * 2 });
     return activation;
   }
+}
+
+/** @throws TroupeError `INVALID_MESSAGE` */
+function checkTiming({ priority, delayMs, delivery }: OutgoingMessage): void {
+  if (priority !== undefined && !lanes.includes(priority))
+    throw new TroupeError('INVALID_MESSAGE', `the priority is one of ${lanes.join(', ')}`);
+  if (delayMs === undefined) return;
+  if (!Number.isFinite(delayMs) || delayMs < 0 || delayMs > limits.delayMaxMs)
+    throw new TroupeError('INVALID_MESSAGE', `the delay is 0 to ${limits.delayMaxMs} ms`);
+  if (delivery === 'at-most-once')
+    throw new TroupeError('INVALID_MESSAGE', 'a delayed message is durable: send it at-least-once');
 }
 
 /** @throws TroupeError `INVALID_MESSAGE` */

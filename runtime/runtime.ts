@@ -18,11 +18,12 @@ import { type ErrorData, TroupeError } from './errors.ts';
 import { createHosts, type Hosts, type HostsOptions } from './host/hosts.ts';
 import type { FromHost } from './host/messages.ts';
 import { RuntimeInspection } from './inspection.ts';
-import { defaults } from './limits.ts';
+import { defaults, limits } from './limits.ts';
 import { type Log, silentLog } from './log.ts';
 import { nodeWriter } from './mailbox/batch.ts';
 import { ChannelWriter } from './mailbox/channel.ts';
 import { DeadLetterOffice } from './mailbox/dead-letter-office.ts';
+import { InTransit } from './mailbox/in-transit.ts';
 import { Shard } from './mailbox/shard.ts';
 import { createShardOf, shardNames } from './mailbox/shards.ts';
 import type { DeadLetterActions, FaultControl, Inspection, Messaging } from './messaging.ts';
@@ -106,7 +107,7 @@ class NodeRuntime implements Runtime {
   readonly #shardNameOf: (address: Address) => string;
   readonly #shards = new Map<string, Shard>();
   readonly #counters = new Map<string, number>();
-  readonly #durableWaiting = new Map<Address, number>();
+  readonly #inTransit = new InTransit();
   readonly #awakening: Awakening;
   readonly #sends: ActorSends;
   #channels: ChannelWriter;
@@ -118,6 +119,7 @@ class NodeRuntime implements Runtime {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLog;
+    const random = options.random ?? systemRandom;
     const shardCount = options.shards ?? defaults.shards;
     this.#shardNameOf = createShardOf(shardCount);
     this.#lease = new NodeLease(
@@ -158,11 +160,12 @@ class NodeRuntime implements Runtime {
           onWork: (address) => this.#awakening.work(address),
           onLost: (shard) => this.activations.shardLost(this.#shard(shard)),
           onWritten: (shard) => this.#shards.get(shard)?.wake(),
-          // Mail of this node's own channels was counted when it was sent.
-          onArrived: ({ envelope, channel }) => {
-            if (channel?.writer !== nodeWriter(this.nodeEpoch)) this.#countDurable(envelope.to);
+          capacityOf: (address) =>
+            this.activations.definitionOf(address)?.mailbox.durable ?? limits.durableMailboxMessages,
+          onArrived: ({ envelope, place }) => {
+            if (place?.at === 'channel' && place.writer === nodeWriter(this.nodeEpoch))
+              this.#inTransit.left(envelope.to);
           },
-          onTaken: (address) => this.#taken(address),
           count,
         }),
       );
@@ -181,6 +184,7 @@ class NodeRuntime implements Runtime {
       onLeftMail: (address) => this.#awakening.work(address),
       surroundings: {
         clock: this.#clock,
+        random,
         asks: this.#asks,
         envelopeOf: (effect, from) => this.#committedEnvelope(effect, from),
         perform: (effect, from) => this.#sends.perform(effect, from),
@@ -189,15 +193,17 @@ class NodeRuntime implements Runtime {
     });
     this.#router = new Router({
       clock: this.#clock,
-      random: options.random ?? systemRandom,
+      random,
       asks: this.#asks,
       directory: this.activations,
       supervision: () => this.#port(),
       node: () => this.nodeEpoch,
       engineNow: (address) => this.#shardOf(address).now(),
+      holdOf: (address) => this.#shardOf(address).mail.holdOf(address),
       commits: (address) => this.#shardOf(address).commits,
       sendDurable: (envelope) => this.#sendDurable(envelope),
-      hasDurableRoom: (address, definition) => (this.#durableWaiting.get(address) ?? 0) < definition.mailbox.durable,
+      hasDurableRoom: (address, { mailbox }) =>
+        this.#inTransit.count(address) + this.#shardOf(address).mail.waiting(address) < mailbox.durable,
     });
     this.#awakening = new Awakening({
       clock: this.#clock,
@@ -226,6 +232,7 @@ class NodeRuntime implements Runtime {
       directory: this.activations,
       hosts: this.hosts,
       shards: this.#shards,
+      shardOf: (address) => this.#shardOf(address),
       deadLetters: this.deadLetters,
       asks: this.#asks,
       counters: this.#counters,
@@ -326,23 +333,13 @@ class NodeRuntime implements Runtime {
 
   async #sendDurable(envelope: Envelope): Promise<void> {
     this.#lease.demand();
-    this.#countDurable(envelope.to);
+    this.#inTransit.entered(envelope.to);
     try {
       await this.#channels.send(this.#shardNameOf(envelope.to), envelope);
     } catch (error) {
-      this.#taken(envelope.to);
+      this.#inTransit.left(envelope.to);
       throw error;
     }
-  }
-
-  #countDurable(address: Address): void {
-    this.#durableWaiting.set(address, (this.#durableWaiting.get(address) ?? 0) + 1);
-  }
-
-  #taken(address: Address): void {
-    const waiting = (this.#durableWaiting.get(address) ?? 0) - 1;
-    if (waiting > 0) this.#durableWaiting.set(address, waiting);
-    else this.#durableWaiting.delete(address);
   }
 
   #receive(slot: number, messages: readonly FromHost[]): void {

@@ -37,6 +37,7 @@ export const actorSchema = z.object({
   mailbox: z.object({
     inHand: z.number().int(),
     waiting: z.number().int(),
+    durableWaiting: z.number().int(),
     ephemeralCapacity: z.number().int(),
     durableCapacity: z.number().int(),
   }),
@@ -60,6 +61,15 @@ export const shardSchema = z.object({
   seq: z.number(),
   inHand: z.number().int(),
   outbox: z.number().int(),
+  delayed: z.number().int(),
+});
+
+export const parkedSchema = z.object({
+  address: z.string(),
+  waiting: z.number().int(),
+  hold: z
+    .object({ why: z.enum(['paused', 'unreadable', 'backoff']), text: z.string(), untilMs: z.number().optional() })
+    .optional(),
 });
 
 export const deadLetterSchema = z.object({

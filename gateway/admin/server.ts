@@ -15,7 +15,7 @@ import { anyProblem } from '../http/schemas.ts';
 import { addDeadLetterRoutes } from './dead-letter-routes.ts';
 import { adminMetrics } from './metrics.ts';
 import { adminOperations, pageSize } from './operations.ts';
-import { actorSchema, listOf, namedSchemas, shardSchema, threadSchema, treeSchema } from './schemas.ts';
+import { actorSchema, listOf, namedSchemas, parkedSchema, shardSchema, threadSchema, treeSchema } from './schemas.ts';
 import type { AdminSources } from './sources.ts';
 
 export interface AdminServerOptions extends HttpAppOptions {
@@ -142,6 +142,19 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Edg
     '/admin/v1/shards',
     { schema: { summary: 'The shards of the engine', response: { 200: listOf(shardSchema) } } },
     async () => ({ items: sources.inspection.shards(), nextCursor: null, asOf: asOf() }),
+  );
+  app.get(
+    '/admin/v1/parked',
+    {
+      schema: {
+        summary: 'Addresses whose durable mail is parked in the store, or that are held, and why',
+        response: { 200: listOf(parkedSchema) },
+      },
+    },
+    async () => {
+      const parked = sources.inspection.parked();
+      return { items: parked.slice(0, limits.pageItems), nextCursor: null, asOf: asOf() };
+    },
   );
   addDeadLetterRoutes(app, { operations, by: options.token === undefined ? 'loopback' : 'token', asOf });
   app.get(

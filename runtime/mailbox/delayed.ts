@@ -125,4 +125,3 @@ function mailOf(row: string): Mail {
 export function isEarly({ notBeforeMs }: Envelope, nowMs: number): boolean {
   return notBeforeMs !== undefined && notBeforeMs > nowMs;
 }
-

@@ -14,6 +14,7 @@ import type { Clock } from '../clock.ts';
 import type { ShardStore, StoreOperation } from '../engines/engine.ts';
 import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
+import type { ParkedView } from '../messaging.ts';
 import { ActorQueue } from './actor-queue.ts';
 import type { DeadLetterReason } from './dead-letters.ts';
 import { type Delayed, isEarly } from './delayed.ts';
@@ -43,13 +44,6 @@ export interface MailroomOptions {
 interface Store {
   readonly parking: Parking;
   readonly delayed: Delayed;
-}
-
-/** A parked address, as inspection shows it. */
-export interface ParkedView {
-  readonly address: Address;
-  readonly waiting: number;
-  readonly hold?: Hold;
 }
 
 export class Mailroom {
@@ -126,7 +120,7 @@ export class Mailroom {
   }
 
   /** Durable mail came in order: to its queue, to the rows before it, or away until its time. */
-  arrived(mail: Mail): void {
+  arrived(mail: Mail) {
     const { clock, letter, commit, onWork } = this.#options;
     if (this.#store === undefined) return;
     const { parking, delayed } = this.#store;

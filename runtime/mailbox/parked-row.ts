@@ -38,7 +38,8 @@ export const firstPosition = 1_000_000_000_000_000;
 export const parkedPrefix = (address: Address, lane: number): string => `${address} ${lane}`;
 
 /** `seq` has 16 digits, so that keys sort as numbers do. */
-export const parkedKey = (address: Address, lane: number, seq: number): string => `${parkedPrefix(address, lane)}${seq}`;
+export const parkedKey = (address: Address, lane: number, seq: number): string =>
+  `${parkedPrefix(address, lane)}${seq}`;
 
 export function positionOf(key: string): number {
   return Number(key.slice(-String(firstPosition).length));

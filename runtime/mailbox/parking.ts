@@ -83,7 +83,10 @@ export class Parking {
     if (lot === undefined || allLoaded(lot)) return 0;
     const left = (tail: number, lane: number): number =>
       tail - Math.max(lot.loaded[lane] as number, lot.handled[lane] as number);
-    return Math.max(1, lot.tails.map(left).reduce((sum, rows) => sum + rows));
+    return Math.max(
+      1,
+      lot.tails.map(left).reduce((sum, rows) => sum + rows),
+    );
   }
 
   /** Moves mail that is in memory to rows. Mail that has a row stays where it is. */
@@ -241,4 +244,3 @@ export class Parking {
 function allLoaded({ tails, loaded }: Lot): boolean {
   return tails.every((tail, lane) => tail === loaded[lane]);
 }
-

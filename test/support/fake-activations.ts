@@ -74,6 +74,12 @@ export function createFakeActivations(): FakeActivations {
       await fake.pace();
       fake.live.delete(address);
     },
+    async pause(address, reason) {
+      fake.calls.push(`pause ${address} ${reason}`);
+    },
+    async resume(address) {
+      fake.calls.push(`resume ${address}`);
+    },
     onExit: (listener) => void listeners.push(listener),
     release(address) {
       fake.held.delete(address);

@@ -215,7 +215,7 @@ describe('dead letters', () => {
   });
 
   test('what the engine lost cannot be replayed, only discarded', async (t) => {
-    const lost = lostLetter('node:1', 5, 1_000);
+    const lost = lostLetter('s0', 'node:1', 5, 1_000);
     const { id } = lost.envelope;
     const world = await startWorld(t, { app: 'courier', space: await spaceWith(lost) });
     const { deadLetters } = world.runtime;

@@ -29,7 +29,7 @@ function actor(address: string): ActorView {
     persist: 'snapshot',
     thread: 2,
     state: { open: 'idle' },
-    mailbox: { inHand: 1, waiting: 2, ephemeralCapacity: 1_000, durableCapacity: 10_000 },
+    mailbox: { inHand: 1, waiting: 2, durableWaiting: 0, ephemeralCapacity: 1_000, durableCapacity: 10_000 },
   };
 }
 
@@ -56,7 +56,8 @@ function sourcesWith(done: string[] | undefined): AdminSources {
         { slot: 1, incarnation: 4, status: 'running', actors: 3, lagMs: 2, heapUsedBytes: 1_000 },
         { slot: 2, incarnation: 1, status: 'gone', actors: 0, lagMs: 0, heapUsedBytes: 0 },
       ],
-      shards: () => [{ shard: 's0', held: true, epoch: 9, seq: 1, inHand: 0, outbox: 0 }],
+      shards: () => [{ shard: 's0', held: true, epoch: 9, seq: 1, inHand: 0, outbox: 0, delayed: 0 }],
+      parked: () => [],
       deadLetters: async ({ after, limit }) => ({
         items: [
           {
