@@ -104,6 +104,8 @@ export const defaults = {
   shards: 16,
   /** A host whose event loop answers no ping for this long is killed. */
   watchdogMs: 5_000,
+  /** A host whose heap is filled to this share of its limit is named in the log, garbage included. */
+  heapHighShare: 0.8,
   /** How long a child may take to stop before it is dropped. */
   shutdownMs: 5_000,
 } as const;

@@ -150,6 +150,17 @@ export interface DeadLetterActions {
   discard(selection: DeadLetterSelection, options?: { readonly dryRun?: boolean }): Promise<DeadLetterOutcome>;
 }
 
+/** How a life of a thread ended. */
+export interface ThreadExitView {
+  /** As in `HostExit`. */
+  readonly cause: string;
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  readonly error?: string;
+  /** Whose code it was running, where that is known. */
+  readonly actor?: string;
+}
+
 export interface ThreadView {
   readonly slot: number;
   readonly incarnation: number;
@@ -157,7 +168,17 @@ export interface ThreadView {
   readonly actors: number;
   /** How late the thread's event loop answers, in milliseconds. */
   readonly lagMs: number;
+  /** The worst of this life's last minute, about. */
+  readonly worstLagMs: number;
   readonly heapUsedBytes: number;
+  /** The heap at which the thread ends; 0 before it is known. */
+  readonly heapLimitBytes: number;
+  /** Whether the heap is nearly full: 80 % of its limit. */
+  readonly heapHigh: boolean;
+  /** Lives that ended without being stopped. */
+  readonly exits: number;
+  /** The last of them. */
+  readonly lastExit?: ThreadExitView;
 }
 
 export interface ShardView {

@@ -145,6 +145,7 @@ class NodeRuntime implements Runtime {
       ...(options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs }),
       ...(options.heapLimitMb === undefined ? {} : { heapLimitMb: options.heapLimitMb }),
       ...(options.spawnHost === undefined ? {} : { spawn: options.spawnHost }),
+      addressOf: (activation) => this.activations.byNumber(activation)?.address,
       onMessages: (slot, _incarnation, messages) => this.#receive(slot, messages),
     });
     for (const name of shardNames(shardCount))

@@ -83,6 +83,8 @@ export interface HostExit {
    */
   readonly charged?: boolean;
   readonly error?: ErrorData;
+  /** The actor whose code the thread was running when it died, where that is known. */
+  readonly actor?: string;
   /** What the thread was stepping when it died: an activation, and which of its turns that are not yet recorded. */
   readonly inHand?: { readonly activation: number; readonly turn: number };
 }

@@ -24,7 +24,15 @@ export function adminMetrics(sources: AdminSources): AdminMetrics {
   const restarts = gauge('troupe_supervisor_restarts', 'Restarts of the children there are', ['supervisor']);
   const threadActors = gauge('troupe_thread_actors', 'Actors of a host thread', ['thread']);
   const threadLag = gauge('troupe_thread_lag_seconds', 'How late a host thread answers', ['thread']);
+  const threadWorstLag = gauge('troupe_thread_lag_worst_seconds', 'Its worst of about a minute', ['thread']);
   const threadHeap = gauge('troupe_thread_heap_used_bytes', 'Heap in use of a host thread', ['thread']);
+  const threadHeapLimit = gauge('troupe_thread_heap_limit_bytes', 'Heap at which a host thread ends', ['thread']);
+  const threadExits = new Counter({
+    name: 'troupe_thread_exits_total',
+    help: 'Lives of a host thread that ended without being stopped',
+    labelNames: ['thread'],
+    registers,
+  });
   const running = gauge('troupe_thread_running', '1 while the host thread runs', ['thread']);
   const shardsHeld = gauge('troupe_shards_held', 'Shards that this node owns', []);
   const counters = new Map<string, Counter | Gauge>();
@@ -42,11 +50,15 @@ export function adminMetrics(sources: AdminSources): AdminMetrics {
     }
   };
   const readThreads = (): void => {
+    threadExits.reset();
     for (const thread of sources.inspection.threads()) {
       const label = { thread: String(thread.slot) };
       threadActors.set(label, thread.actors);
       threadLag.set(label, thread.lagMs / 1_000);
+      threadWorstLag.set(label, thread.worstLagMs / 1_000);
       threadHeap.set(label, thread.heapUsedBytes);
+      threadHeapLimit.set(label, thread.heapLimitBytes);
+      threadExits.inc(label, thread.exits);
       running.set(label, thread.status === 'running' ? 1 : 0);
     }
     shardsHeld.set(sources.inspection.shards().filter(({ held }) => held).length);

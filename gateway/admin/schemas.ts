@@ -51,7 +51,14 @@ export const threadSchema = z.object({
   status: z.string(),
   actors: z.number().int(),
   lagMs: z.number(),
+  worstLagMs: z.number(),
   heapUsedBytes: z.number(),
+  heapLimitBytes: z.number(),
+  heapHigh: z.boolean(),
+  exits: z.number().int(),
+  lastExit: z
+    .object({ cause: z.string(), atMs: z.number(), error: z.string().optional(), actor: z.string().optional() })
+    .optional(),
 });
 
 export const shardSchema = z.object({

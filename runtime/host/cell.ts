@@ -212,8 +212,8 @@ export class Cell {
   }
 
   /** Fails as if the logic had thrown outside a message. */
-  crash(): void {
-    this.#fail({ by: 'fault' }, new Error('the actor was told to crash'));
+  crash(thrown: unknown = new Error('the actor was told to crash'), cause: Cause = { by: 'fault' }): void {
+    this.#fail(cause, thrown);
   }
 
   /** Which of the fed turns that no post has reported this one is; -1 for others. */

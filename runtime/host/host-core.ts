@@ -28,8 +28,10 @@ export interface HostCoreOptions {
   readonly random: Random;
   /** Carries messages to the main thread. */
   readonly post: (messages: FromHost[]) => void;
-  /** Heap in use, in bytes. */
+  /** Heap in use, of that which the limit counts, in bytes. */
   readonly heapUsedBytes: () => number;
+  /** The heap at which the thread ends, in bytes; 0 where it shares that of the node. */
+  readonly heapLimitBytes: number;
   /** Where the turn in hand is noted. */
   readonly inHand: InHand;
   /** Whether the fault door may block this thread for good. */
@@ -38,6 +40,13 @@ export interface HostCoreOptions {
 
 export interface HostCore {
   receive(messages: readonly ToHost[]): void;
+  /** Whether the running code was started by an actor. */
+  isActor(): boolean;
+  /**
+   * Fails the actor whose code let something slip that nobody caught; false when no actor is to blame. One that has
+   * ended meanwhile is only named in the log.
+   */
+  blame(thrown: unknown): boolean;
   /** Lets go of everything, as the end of a thread does: nothing is said any more. */
   end(): void;
 }
@@ -97,7 +106,9 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       }
       const cell = ready[index] as Cell;
       cell.listed = false;
-      turns += cell.run(roundTurns);
+      sends.within(cell.activation, () => {
+        turns += cell.run(roundTurns);
+      });
       if (cell.waiting > 0) host.ready(cell);
       // The main thread begins with these while the rest is still being stepped.
       if (outgoing.length >= postMessages) flush();
@@ -162,7 +173,13 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       return true;
     },
     tellOutside: (from, message) => sends.tell(from.activation, from.address, message),
-    within: (cell, task) => sends.within(cell.activation, task),
+    within(cell, task) {
+      const { inHand } = options;
+      const isTurn = inHand.activation() === cell.activation;
+      if (!isTurn) inHand.note(cell.activation, -1);
+      sends.within(cell.activation, task);
+      if (!isTurn) inHand.clear();
+    },
     over(cell) {
       cells.delete(cell.activation);
       if (ephemeral.get(cell.address) === cell) ephemeral.delete(cell.address);
@@ -195,7 +212,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     const cell = new Cell(host, definition, program, order);
     cells.set(order.activation, cell);
     if (definition.persist === 'none') ephemeral.set(order.address, cell);
-    cell.start(order);
+    host.within(cell, () => cell.start(order));
   }
 
   function dispatch(message: ToHost) {
@@ -218,7 +235,12 @@ export function createHostCore(options: HostCoreOptions): HostCore {
         return post({ from: 'inspected', request: message.request, activations });
       }
       case 'ping':
-        return post({ from: 'pong', sentMs: message.sentMs, heapUsedBytes: options.heapUsedBytes() });
+        return post({
+          from: 'pong',
+          sentMs: message.sentMs,
+          heapUsedBytes: options.heapUsedBytes(),
+          heapLimitBytes: options.heapLimitBytes,
+        });
       case 'fault':
         if (message.fault === 'crash') cells.get(message.activation)?.crash();
         else if (options.mayHang) hang();
@@ -237,6 +259,20 @@ export function createHostCore(options: HostCoreOptions): HostCore {
         pumpPlanned = true;
         setImmediate(pump);
       }
+    },
+    isActor: () => sends.here() !== undefined,
+    blame(thrown) {
+      const activation = sends.here();
+      // Out of the middle of the pump only a fault of this host itself gets here.
+      if (activation === undefined || pumping) return false;
+      const cell = cells.get(activation);
+      const error = textOf(thrown);
+      if (cell === undefined) log.warn({ error }, 'an actor that has ended left an error that nobody handles');
+      else {
+        log.error({ address: cell.address, error }, 'an actor left an error that nobody handles: it fails');
+        cell.crash(thrown, { by: 'invocation' });
+      }
+      return true;
     },
     end() {
       ended = true;

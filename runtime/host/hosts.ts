@@ -11,6 +11,7 @@ import { type Clock, wait } from '../clock.ts';
 import { type ErrorData, TroupeError, toErrorData } from '../errors.ts';
 import { defaults } from '../limits.ts';
 import type { Log } from '../log.ts';
+import type { ThreadExitView, ThreadView } from '../messaging.ts';
 import type { HostExit, HostSlots } from '../supervision.ts';
 import type { FromHost, Host, HostData, HostEvents, ToHost } from './messages.ts';
 import { startThreadHost } from './thread-client.ts';
@@ -28,25 +29,18 @@ export interface HostsOptions {
   /** How long the import of the app module may take; default 30,000. */
   readonly startMs?: number;
   readonly heapLimitMb?: number;
+  /** The address of an activation, for people. */
+  readonly addressOf?: (activation: number) => string | undefined;
   /** Puts a host behind a slot; default: a worker thread. */
   readonly spawn?: (data: HostData, events: HostEvents) => Host;
   /** Everything a host says, except what is meant for its slot: `ready`, `pong`, `log`. */
   readonly onMessages: (slot: number, incarnation: number, messages: readonly FromHost[]) => void;
 }
 
-/** A slot as inspection shows it. */
-export interface SlotView {
-  readonly slot: number;
-  readonly incarnation: number;
-  readonly status: 'starting' | 'running' | 'gone';
-  readonly lagMs: number;
-  readonly heapUsedBytes: number;
-}
-
 export interface Hosts extends HostSlots {
   /** Posts to the host of a slot; false when none runs there. */
   post(slot: number, message: ToHost): boolean;
-  list(): SlotView[];
+  list(): Omit<ThreadView, 'actors'>[];
   /** Ends the host of a slot at once and reports it as `killed`; resolves after its exit. */
   kill(slot: number): Promise<void>;
   /** Ends all hosts. Reports nothing. */
@@ -62,9 +56,18 @@ interface Slot {
   stopping: boolean;
   watchdog: Watchdog | undefined;
   heapUsedBytes: number;
+  heapLimitBytes: number;
+  /** Whether it was said that the heap is nearly full, and has not been far from it since. */
+  heapHigh: boolean;
+  lastExit: ThreadExitView | undefined;
+  exits: number;
   /** Settles after the exit of the present host. */
   exited: Promise<void>;
 }
+
+const highShare = defaults.heapHighShare;
+/** So much below the mark the heap counts as calm again. */
+const calmShare = 0.1;
 
 export function createHosts(options: HostsOptions): Hosts {
   const { clock, log } = options;
@@ -89,6 +92,7 @@ export function createHosts(options: HostsOptions): Hosts {
     slot.status = 'starting';
     slot.stopping = false;
     slot.heapUsedBytes = 0;
+    slot.heapHigh = false;
     const { incarnation } = slot;
     const started = Promise.withResolvers<{ readonly incarnation: number }>();
     const exited = Promise.withResolvers<void>();
@@ -111,7 +115,7 @@ export function createHosts(options: HostsOptions): Hosts {
         leave(slot);
         exited.resolve();
         if (wasStarting) started.reject(startFailure(number, exit));
-        else if (!slot.stopping) report({ slot: number, incarnation, ...exit });
+        else if (!slot.stopping) report(slot, { slot: number, incarnation, ...exit });
       },
     };
     try {
@@ -129,10 +133,18 @@ export function createHosts(options: HostsOptions): Hosts {
     slot.watchdog = undefined;
   }
 
-  function report(exit: HostExit): void {
-    const { slot, incarnation, cause, error } = exit;
-    log.warn({ slot, incarnation, cause, error: error?.message }, 'host thread gone');
-    for (const listener of listeners) listener(exit);
+  function report(slot: Slot, { activation, ...exit }: HostExit & { readonly activation?: number }): void {
+    const { incarnation, cause, error } = exit;
+    const actor = activation === undefined ? undefined : options.addressOf?.(activation);
+    slot.exits += 1;
+    slot.lastExit = {
+      cause,
+      atMs: clock.now(),
+      ...(error === undefined ? {} : { error: error.message }),
+      ...(actor === undefined ? {} : { actor }),
+    };
+    log.warn({ slot: slot.slot, incarnation, cause, actor, error: error?.message }, 'host thread gone');
+    for (const listener of listeners) listener({ ...exit, ...(actor === undefined ? {} : { actor }) });
   }
 
   function watch(slot: Slot): void {
@@ -152,10 +164,26 @@ export function createHosts(options: HostsOptions): Hosts {
     for (const message of messages) {
       if (message.from === 'pong') {
         slot.watchdog?.pong(message.sentMs);
-        slot.heapUsedBytes = message.heapUsedBytes;
+        noteHeap(slot, message.heapUsedBytes, message.heapLimitBytes);
       } else if (message.from === 'log') log[message.level]({ ...message.fields, thread: slot.slot }, message.message);
     }
     if (others.length > 0) options.onMessages(slot.slot, slot.incarnation, others);
+  }
+
+  /** Says once that a heap is nearly full, before its limit ends the thread. */
+  function noteHeap(slot: Slot, usedBytes: number, limitBytes: number): void {
+    slot.heapUsedBytes = usedBytes;
+    slot.heapLimitBytes = limitBytes;
+    const share = limitBytes > 0 ? usedBytes / limitBytes : 0;
+    if (slot.heapHigh ? share >= highShare - calmShare : share < highShare) return;
+    slot.heapHigh = !slot.heapHigh;
+    const fields = { slot: slot.slot, heapUsedBytes: usedBytes, heapLimitBytes: limitBytes };
+    if (slot.heapHigh)
+      log.warn(
+        fields,
+        `host thread ${slot.slot} has filled ${Math.round(share * 100)} % of its heap; at its limit it ends`,
+      );
+    else log.info(fields, `the heap of host thread ${slot.slot} is no longer nearly full`);
   }
 
   async function stop(number: number, withinMs: number): Promise<void> {
@@ -180,12 +208,17 @@ export function createHosts(options: HostsOptions): Hosts {
       return true;
     },
     list: () =>
-      slots.map(({ slot, incarnation, status, watchdog, heapUsedBytes }) => ({
+      slots.map(({ slot, incarnation, status, watchdog, lastExit, ...known }) => ({
         slot,
         incarnation,
         status,
         lagMs: watchdog?.lagMs() ?? 0,
-        heapUsedBytes,
+        worstLagMs: watchdog?.worstLagMs() ?? 0,
+        heapUsedBytes: known.heapUsedBytes,
+        heapLimitBytes: known.heapLimitBytes,
+        heapHigh: known.heapHigh,
+        exits: known.exits,
+        ...(lastExit === undefined ? {} : { lastExit }),
       })),
     async kill(number) {
       const slot = slotOf(number);
@@ -208,6 +241,10 @@ function emptySlot(slot: number): Slot {
     stopping: false,
     watchdog: undefined,
     heapUsedBytes: 0,
+    heapLimitBytes: 0,
+    heapHigh: false,
+    lastExit: undefined,
+    exits: 0,
     exited: Promise.resolve(),
   };
 }

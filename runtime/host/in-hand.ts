@@ -15,6 +15,11 @@ export class InHand {
     this.cells[1] = turn;
   }
 
+  /** Whose turn it is. */
+  activation(): number | undefined {
+    return this.cells[0] === 0 ? undefined : this.cells[0];
+  }
+
   clear(): void {
     this.cells[0] = 0;
   }

@@ -49,6 +49,7 @@ export function startLocalHost(
           });
         },
         heapUsedBytes: () => process.memoryUsage().heapUsed,
+        heapLimitBytes: 0,
         inHand: new InHand(),
         mayHang: false,
       });

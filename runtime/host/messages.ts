@@ -155,7 +155,7 @@ export type FromHost =
   /** The signal of an ask that left the thread was aborted. */
   | { readonly from: 'cancelSend'; readonly request: number }
   | { readonly from: 'inspected'; readonly request: number; readonly activations: readonly InspectedActivation[] }
-  | { readonly from: 'pong'; readonly sentMs: number; readonly heapUsedBytes: number }
+  | { readonly from: 'pong'; readonly sentMs: number; readonly heapUsedBytes: number; readonly heapLimitBytes: number }
   | {
       readonly from: 'log';
       readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -191,5 +191,7 @@ export interface HostEvents {
      * `commit: true` (or as timers) and that no message of the host has reported.
      */
     readonly inHand?: { readonly activation: number; readonly turn: number };
+    /** Whose code it was running, in a turn or beside one; absent where that is not known. */
+    readonly activation?: number;
   }): void;
 }

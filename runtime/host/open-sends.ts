@@ -45,6 +45,12 @@ export class OpenSends {
     origin.run({ sends: this, activation }, task);
   }
 
+  /** The activation in whose name the running code was started. */
+  here(): number | undefined {
+    const here = origin.getStore();
+    return here?.sends === this ? here.activation : undefined;
+  }
+
   /** Whether a tell to this address is on its way by the main thread. */
   isOutside(address: string): boolean {
     return this.#outside.size > 0 && this.#outside.has(address);

@@ -41,10 +41,12 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
       outgoing = [];
       error ??= cause === 'died' ? toErrorData(new Error(`the host thread left with code ${code}`)) : undefined;
       const turn = inHand.read();
+      const activation = inHand.activation();
       events.onExit({
         cause,
         ...(error === undefined ? {} : { error }),
         ...(turn === undefined ? {} : { inHand: turn }),
+        ...(activation === undefined ? {} : { activation }),
       });
       resolve();
     });

@@ -1,8 +1,10 @@
 /** Entry of a host thread: imports the app module and runs a host core behind the thread's port. */
 
-import { parentPort, workerData } from 'node:worker_threads';
+import { getHeapSpaceStatistics } from 'node:v8';
+import { parentPort, resourceLimits, workerData } from 'node:worker_threads';
 import { systemClock } from '../clock.ts';
 import { systemRandom } from '../random.ts';
+import { containThread } from './containment.ts';
 import { createHostCore } from './host-core.ts';
 import { InHand } from './in-hand.ts';
 import { loadApp } from './load-app.ts';
@@ -22,9 +24,19 @@ const core = createHostCore({
   clock: systemClock,
   random: systemRandom,
   post,
-  heapUsedBytes: () => process.memoryUsage().heapUsed,
+  heapUsedBytes: oldGenerationBytes,
+  heapLimitBytes: (resourceLimits.maxOldGenerationSizeMb ?? 0) * 1024 * 1024,
   inHand: new InHand(inHand),
   mayHang: true,
 });
+containThread(core);
+/** What the limit bounds: the young generation, most of it garbage, has a limit of its own. */
+function oldGenerationBytes(): number {
+  let bytes = 0;
+  for (const { space_name, space_used_size } of getHeapSpaceStatistics())
+    if (!space_name.startsWith('new_') && !space_name.startsWith('read_only')) bytes += space_used_size;
+  return bytes;
+}
+
 port.on('message', (wire: Wire<ToHost>) => core.receive(fromWire(wire)));
 post([{ from: 'ready' }]);

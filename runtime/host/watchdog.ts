@@ -5,8 +5,12 @@ export interface Watchdog {
   pong(sentMs: number): void;
   /** How late the last answer was; while one is missing, how long it has been missing. */
   lagMs(): number;
+  /** The worst of the last half to full minute. */
+  worstLagMs(): number;
   stop: Cancel;
 }
+
+const worstPeriodMs = 30_000;
 
 /**
  * Pings an event loop and calls `onStuck` once when it answers none for `limitMs`. It counts its own ticks, not the
@@ -22,7 +26,10 @@ export function startWatchdog(options: {
   const periodMs = Math.min(1_000, limitMs / 4);
   let missing: { readonly sentMs: number; ticks: number } | undefined;
   let lastLagMs = 0;
+  const worst = { sinceMs: clock.monotonic(), lagMs: 0, beforeMs: 0 };
 
+  const lagMs = (): number =>
+    missing === undefined ? lastLagMs : Math.max(lastLagMs, clock.monotonic() - missing.sentMs);
   const tick = (): void => {
     if (missing === undefined) {
       missing = { sentMs: clock.monotonic(), ticks: 0 };
@@ -40,10 +47,15 @@ export function startWatchdog(options: {
   return {
     pong(sentMs) {
       if (missing?.sentMs !== sentMs) return;
-      lastLagMs = clock.monotonic() - sentMs;
+      const nowMs = clock.monotonic();
+      lastLagMs = nowMs - sentMs;
       missing = undefined;
+      if (nowMs - worst.sinceMs >= worstPeriodMs)
+        Object.assign(worst, { sinceMs: nowMs, lagMs: lastLagMs, beforeMs: worst.lagMs });
+      else worst.lagMs = Math.max(worst.lagMs, lastLagMs);
     },
-    lagMs: () => (missing === undefined ? lastLagMs : Math.max(lastLagMs, clock.monotonic() - missing.sentMs)),
+    lagMs,
+    worstLagMs: () => Math.max(worst.lagMs, worst.beforeMs, lagMs()),
     stop,
   };
 }

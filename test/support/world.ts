@@ -6,8 +6,10 @@ import type { App } from '../../runtime/define-app.ts';
 import type { Engine } from '../../runtime/engines/engine.ts';
 import { createMemoryEngine, createMemorySpace, type MemorySpace } from '../../runtime/engines/index.ts';
 import { startLocalHost } from '../../runtime/host/local-host.ts';
+import type { HostData, HostEvents } from '../../runtime/host/messages.ts';
+import type { Log } from '../../runtime/log.ts';
 import type { Messaging } from '../../runtime/messaging.ts';
-import { createRuntime, type Runtime } from '../../runtime/runtime.ts';
+import { createRuntime, type Runtime, type RuntimeOptions } from '../../runtime/runtime.ts';
 import { createTree, type Tree } from '../../supervisors/index.ts';
 
 export interface World {
@@ -28,6 +30,9 @@ export interface WorldOptions {
   readonly meddle?: (engine: Engine) => Engine;
   /** The node that this one takes over from. */
   readonly succeeds?: number;
+  /** Worker threads as hosts, and how they are watched; default: hosts in this process. */
+  readonly threads?: Pick<RuntimeOptions, 'watchdogMs' | 'heapLimitMb'>;
+  readonly log?: Log;
 }
 
 export const shards = 4;
@@ -64,7 +69,10 @@ export async function startWorld(t: TestContext, options: WorldOptions): Promise
     engine,
     shards,
     threads: 2,
-    spawnHost: (data, events) => startLocalHost(data, events, { clock: systemClock }),
+    ...(options.threads ?? {
+      spawnHost: (data: HostData, events: HostEvents) => startLocalHost(data, events, { clock: systemClock }),
+    }),
+    ...(options.log === undefined ? {} : { log: options.log }),
     ...(options.succeeds === undefined ? {} : { succeeds: options.succeeds }),
   });
   const tree = createTree({ app, activations: runtime.activations, hosts: runtime.hosts, threads: 2 });

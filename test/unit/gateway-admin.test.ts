@@ -33,6 +33,8 @@ function actor(address: string): ActorView {
   };
 }
 
+const calm = { worstLagMs: 40, heapLimitBytes: 4_000, heapHigh: false };
+
 function sourcesWith(done: string[] | undefined): AdminSources {
   const told = (action: string, selection: DeadLetterSelection, options?: object): DeadLetterOutcome => {
     done?.push(`${action} ${JSON.stringify({ ...selection, ...options })}`);
@@ -53,8 +55,8 @@ function sourcesWith(done: string[] | undefined): AdminSources {
         return { ...found, context: { entries: [1] } };
       },
       threads: () => [
-        { slot: 1, incarnation: 4, status: 'running', actors: 3, lagMs: 2, heapUsedBytes: 1_000 },
-        { slot: 2, incarnation: 1, status: 'gone', actors: 0, lagMs: 0, heapUsedBytes: 0 },
+        { slot: 1, incarnation: 4, status: 'running', actors: 3, lagMs: 2, heapUsedBytes: 1_000, ...calm, exits: 3 },
+        { slot: 2, incarnation: 1, status: 'gone', actors: 0, lagMs: 0, heapUsedBytes: 0, ...calm, exits: 1 },
       ],
       shards: () => [{ shard: 's0', held: true, epoch: 9, seq: 1, inHand: 0, outbox: 0, delayed: 0 }],
       parked: () => [],
@@ -267,6 +269,8 @@ describe('the admin edge', () => {
       assert.match(text, /^troupe_actors\{kind="ledger",thread="2"\} 3$/m);
       assert.match(text, /^troupe_supervisor_restarts\{supervisor="\/ledger"\} 7$/m);
       assert.match(text, /^troupe_thread_running\{thread="2"\} 0$/m);
+      assert.match(text, /^troupe_thread_exits_total\{thread="1"\} 3$/m);
+      assert.match(text, /^troupe_thread_heap_limit_bytes\{thread="1"\} 4000$/m);
       assert.match(text, /^troupe_tells_total 3$/m);
       assert.match(text, /^# TYPE troupe_open_asks gauge$/m);
       assert.ok(!text.includes('/ledger/'));

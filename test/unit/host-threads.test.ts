@@ -123,16 +123,19 @@ test('a heap that runs full ends its thread, not the process', async () => {
   assert.deepEqual(inHand, { activation: 1, turn: 0 });
 });
 
-test('a rejection that nobody handles ends its thread, with its text', async () => {
-  const { hosts, exit } = slotsOf({ app: new URL('../apps/probe.ts', import.meta.url).href });
+test('a rejection that nobody handles fails the actor that left it, with its text', async () => {
+  const { hosts, heard, hear, exits } = slotsOf({ app: new URL('../apps/probe.ts', import.meta.url).href });
   await hosts.start(1);
   const order = { to: 'start', activation: 1, address: '/probe/a', kind: 'probe', incarnation: 1 } as const;
   hosts.post(1, { ...order, input: undefined, snapshot: undefined });
   const envelope = envelopeOf('m1', 'invoke', { what: 'strays' });
   hosts.post(1, { to: 'deliver', activation: 1, inputs: [{ turn: 'message', envelope, commit: false }] });
-  const { cause, error } = await exit();
-  assert.equal(cause, 'died');
-  assert.match(error?.message ?? '', /nobody handles this/);
+  await hear((message) => message.from === 'failed');
+  const failed = heard.find(({ message }) => message.from === 'failed')?.message;
+  assert.ok(failed?.from === 'failed');
+  assert.deepEqual([failed.activation, failed.failure.cause], [1, { by: 'invocation' }]);
+  assert.match(failed.failure.error.message, /nobody handles this/);
+  assert.deepEqual([exits.length, hosts.list()[0]?.status], [0, 'running']);
 });
 
 test('a module that is no app fails the start, with what to write, and reports no exit', async () => {

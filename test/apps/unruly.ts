@@ -1,0 +1,105 @@
+/** An actor that does what no actor should, from inside a message or from code that it left running. */
+
+import { setInterval as every, setTimeout as timer } from 'node:timers';
+import { assign, fromPromise, setup } from 'xstate';
+import { z } from 'zod';
+import { defineActor, defineApp, type EventsOf, effect, perform } from '../../runtime/index.ts';
+
+const hoard: number[][] = [];
+let planted = false;
+
+// A timer that no actor started.
+every(() => {
+  if (!planted) return;
+  planted = false;
+  throw new Error('thrown by a timer of the module');
+}, 5).unref();
+
+const deeds = {
+  throw() {
+    throw new Error('thrown in a turn');
+  },
+  loop() {
+    for (;;);
+  },
+  hoard() {
+    for (;;) hoard.push(new Array<number>(100_000).fill(hoard.length + 0.5));
+  },
+  exit() {
+    process.exit(3);
+  },
+  leave() {
+    (process as unknown as { reallyExit(code: number): void }).reallyExit(4);
+  },
+  abort() {
+    process.abort();
+  },
+  plant() {
+    planted = true;
+  },
+};
+
+const messages = {
+  add: { payload: z.object({}), reply: z.object({ count: z.int() }) },
+  /** Does it in the turn itself. */
+  now: { payload: z.object({ deed: z.enum(Object.keys(deeds) as (keyof typeof deeds)[]) }), reply: z.never() },
+  /** Holds so much heap. */
+  fill: { payload: z.object({ mb: z.int() }), reply: z.object({ heldMb: z.int() }) },
+  /** Leaves it to code that goes on after the turn. */
+  later: { payload: z.object({ deed: z.enum(['reject', 'throw', 'exit']) }), reply: z.never() },
+};
+
+const machine = setup({
+  types: { context: {} as { count: number; deed: string }, events: {} as EventsOf<typeof messages> },
+  actors: {
+    stray: fromPromise<void, { deed: string }>(async ({ input }) => {
+      if (input.deed === 'reject') void Promise.reject(new Error('rejected and left'));
+      else if (input.deed === 'exit') timer(() => process.exit(5), 1);
+      else
+        timer(() => {
+          throw new Error('thrown in a timer');
+        }, 1);
+      await new Promise(() => undefined);
+    }),
+  },
+}).createMachine({
+  context: { count: 0, deed: '' },
+  initial: 'calm',
+  on: {
+    add: {
+      actions: [
+        assign({ count: ({ context }) => context.count + 1 }),
+        perform(({ context }) => effect.reply({ count: context.count })),
+      ],
+    },
+    now: {
+      actions: assign(({ event }) => {
+        deeds[event.payload.deed]();
+        return {};
+      }),
+    },
+    fill: {
+      actions: perform(({ event }) => {
+        for (let mb = 0; mb < event.payload.mb; mb += 1) hoard.push(new Array<number>(131_072).fill(mb + 0.5));
+        return effect.reply({ heldMb: hoard.length });
+      }),
+    },
+    later: { target: '.straying', actions: assign({ deed: ({ event }) => event.payload.deed }) },
+  },
+  states: {
+    calm: {},
+    straying: { invoke: { src: 'stray', input: ({ context }) => ({ deed: context.deed }) } },
+  },
+});
+
+/** Lives in memory: a new life starts from nothing, so a count that goes on shows that it was not touched. */
+export const unruly = defineActor({ kind: 'unruly', messages, logic: machine });
+/** The same, kept. */
+export const kept = defineActor({ kind: 'kept', messages, logic: machine, persist: 'snapshot' });
+
+export default defineApp({
+  tree: [
+    { id: 'unruly', strategy: 'dynamic', onDemand: true, child: { actor: unruly } },
+    { id: 'kept', strategy: 'dynamic', onDemand: true, child: { actor: kept } },
+  ],
+});

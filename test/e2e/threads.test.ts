@@ -1,0 +1,189 @@
+/** What the code of one actor may do to its thread, and that nobody else feels it. On real worker threads. */
+
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { Log } from '../../runtime/log.ts';
+import type { ThreadView } from '../../runtime/messaging.ts';
+import { startWorld, type World } from '../support/world.ts';
+
+interface Line {
+  readonly level: string;
+  readonly text: string;
+}
+
+interface Scene {
+  readonly world: World;
+  readonly lines: readonly Line[];
+  /** The actor that misbehaves, on a thread of its own choice. */
+  readonly culprit: string;
+  /** On the culprit's thread. */
+  readonly neighbour: string;
+  /** On the other thread. */
+  readonly stranger: string;
+  add(address: string): Promise<number>;
+  incarnation(address: string): Promise<number>;
+  threadOf(address: string): Promise<ThreadView>;
+  /** Resolves when the log has such a line. */
+  logged(pattern: RegExp): Promise<Line>;
+}
+
+const slow = { timeout: 60_000 };
+
+async function until<T>(what: string, find: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  const endMs = Date.now() + 20_000;
+  for (;;) {
+    const found = await find();
+    if (found !== undefined) return found;
+    if (Date.now() > endMs) throw new Error(`it never came about: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A node with three actors of a kind; each has counted to one. */
+async function stage(
+  t: TestContext,
+  kind: 'unruly' | 'kept',
+  threads: { watchdogMs?: number; heapLimitMb?: number } = {},
+): Promise<Scene> {
+  const lines: Line[] = [];
+  const line = (level: string) => (fields: object, message: string) =>
+    void lines.push({ level, text: `${message} ${JSON.stringify(fields)}` });
+  const log: Log = {
+    debug: line('debug'),
+    info: line('info'),
+    warn: line('warn'),
+    error: line('error'),
+    child: () => log,
+  };
+  const world = await startWorld(t, { app: 'unruly', threads, log });
+  const { messaging, runtime } = world;
+  const add = async (address: string): Promise<number> =>
+    ((await messaging.ask({ to: address, type: 'add', payload: {} })) as { count: number }).count;
+  const addresses = ['a', 'b', 'c', 'd'].map((name) => `/${kind}/${name}`);
+  for (const address of addresses) assert.equal(await add(address), 1);
+  const threadNumber = async (address: string) => (await runtime.inspection.actor(address)).thread;
+  const culprit = addresses[0] as string;
+  const home = await threadNumber(culprit);
+  let neighbour: string | undefined;
+  let stranger: string | undefined;
+  for (const address of addresses.slice(1))
+    if ((await threadNumber(address)) === home) neighbour ??= address;
+    else stranger ??= address;
+  assert.ok(neighbour !== undefined && stranger !== undefined, 'actors spread over both threads');
+  return {
+    world,
+    lines,
+    culprit,
+    neighbour,
+    stranger,
+    add,
+    incarnation: async (address) => (await runtime.inspection.actor(address)).incarnation,
+    threadOf: async () => runtime.inspection.threads()[home - 1] as ThreadView,
+    logged: (pattern) => until(String(pattern), () => lines.find(({ text }) => pattern.test(text))),
+  };
+}
+
+/** The stranger's state is in memory only: it goes on counting in its first life. */
+async function assertUntouched({ add, incarnation }: Scene, address: string): Promise<void> {
+  assert.equal(await add(address), 2);
+  assert.equal(await incarnation(address), 1);
+}
+
+const deaths: { deed: string; cause: string; error?: RegExp; isKnown?: boolean }[] = [
+  { deed: 'loop', cause: 'hung' },
+  { deed: 'hoard', cause: 'out-of-memory', error: /memory/ },
+  { deed: 'leave', cause: 'died', error: /left with code 4/ },
+  // Nobody knows whose timer it was.
+  { deed: 'plant', cause: 'died', error: /thrown by a timer of the module/, isKnown: false },
+];
+
+for (const { deed, cause, error, isKnown = true } of deaths)
+  test(
+    `a thread that ends by "${deed}" is named with its cause${isKnown ? ' and its actor' : ''}, and no other thread feels it`,
+    slow,
+    async (t) => {
+      const scene = await stage(t, 'unruly', { watchdogMs: 1_000, heapLimitMb: 64 });
+      const { world, culprit, neighbour, stranger } = scene;
+      const asked = world.messaging.ask({ to: culprit, type: 'now', payload: { deed } });
+      await assert.rejects(asked, { reason: 'ACTOR_FAILED', outcome: 'unknown' });
+      const { text } = await scene.logged(/host thread gone/);
+      assert.ok(text.includes(cause) && text.includes(culprit) === isKnown, text);
+      const thread = await until('the next life', async () => {
+        const view = await scene.threadOf(culprit);
+        return view.status === 'running' ? view : undefined;
+      });
+      assert.deepEqual([thread.incarnation, thread.exits, thread.lastExit?.cause], [2, 1, cause]);
+      assert.equal(thread.lastExit?.actor, isKnown ? culprit : undefined);
+      assert.ok(Math.abs(Date.now() - (thread.lastExit?.atMs ?? 0)) < 30_000);
+      if (error !== undefined) assert.match(thread.lastExit?.error ?? '', error);
+      await assertUntouched(scene, stranger);
+      // The neighbour lost its thread, once, and lives again.
+      await until('the neighbour', async () => ((await scene.add(neighbour).catch(() => 0)) > 0 ? true : undefined));
+      assert.equal(await scene.incarnation(neighbour), 2);
+    },
+  );
+
+const contained = [
+  { type: 'now', deed: 'throw', error: /thrown in a turn/ },
+  { type: 'now', deed: 'exit', error: /process\.exit\(3\) was called/ },
+  { type: 'now', deed: 'abort', error: /process\.abort\(\) is not supported/ },
+  { type: 'later', deed: 'reject', error: /rejected and left/ },
+  { type: 'later', deed: 'throw', error: /thrown in a timer/ },
+  { type: 'later', deed: 'exit', error: /process\.exit\(5\) was called/ },
+] as const;
+
+for (const { type, deed, error } of contained)
+  test(`"${deed}" ${type === 'now' ? 'in a turn' : 'after it'} fails its actor alone`, slow, async (t) => {
+    const scene = await stage(t, 'unruly');
+    const { world, culprit, neighbour, stranger } = scene;
+    const failed = new Promise<string>((resolve) =>
+      world.tree.onEvent((event) => {
+        if (event.type === 'exited' && event.address === culprit) resolve(event.error?.message ?? '');
+      }),
+    );
+    world.messaging.ask({ to: culprit, type, payload: { deed } }).catch(() => undefined);
+    assert.match(await failed, error);
+    if (type === 'later') assert.ok((await scene.logged(error)).text.includes(culprit));
+    await assertUntouched(scene, neighbour);
+    await assertUntouched(scene, stranger);
+    await until('a new life', async () => ((await scene.add(culprit).catch(() => 0)) === 1 ? true : undefined));
+    assert.equal(await scene.incarnation(culprit), 2);
+    const thread = await scene.threadOf(culprit);
+    assert.deepEqual([thread.exits, thread.lastExit], [0, undefined]);
+  });
+
+test('what ends a thread in the middle of a durable message is charged to that message alone', slow, async (t) => {
+  const scene = await stage(t, 'kept');
+  const { world, culprit, neighbour } = scene;
+  await world.messaging.tell({ to: culprit, type: 'now', payload: { deed: 'leave' }, delivery: 'at-least-once' });
+  const letter = await until(
+    'a dead letter',
+    async () => (await world.runtime.inspection.deadLetters({ limit: 10 })).items[0],
+  );
+  assert.deepEqual(
+    [letter.address, letter.reason, letter.attempts, letter.errors.length],
+    [culprit, 'ATTEMPTS_SPENT', 5, 5],
+  );
+  for (const { message } of letter.errors) assert.match(message, /lost \(died\)/);
+  // Both live on, with what they had.
+  for (const address of [culprit, neighbour])
+    await until(address, async () => ((await scene.add(address).catch(() => 0)) === 2 ? true : undefined));
+});
+
+test('a heap that is nearly full is named once, before its limit ends the thread', slow, async (t) => {
+  const heapLimitMb = 96;
+  const scene = await stage(t, 'unruly', { heapLimitMb, watchdogMs: 1_000 });
+  const { world, culprit } = scene;
+  const view = await scene.threadOf(culprit);
+  assert.deepEqual([view.heapHigh, view.heapLimitBytes], [false, heapLimitMb * 1024 * 1024]);
+  await world.messaging.ask({ to: culprit, type: 'fill', payload: { mb: 76 } });
+  const { level, text } = await scene.logged(/has filled \d+ % of its heap/);
+  assert.equal(level, 'warn');
+  assert.match(text, new RegExp(`host thread ${view.slot} `));
+  // Further looks say nothing new.
+  await world.messaging.ask({ to: culprit, type: 'fill', payload: { mb: 1 } });
+  await until('another look', async () => ((await scene.threadOf(culprit)).heapUsedBytes > 77e6 ? true : undefined));
+  assert.equal(scene.lines.filter((line) => /of its heap/.test(line.text)).length, 1);
+  const after = await scene.threadOf(culprit);
+  assert.deepEqual([after.heapHigh, after.incarnation, after.exits], [true, 1, 0]);
+});
