@@ -10,13 +10,12 @@ export function gated(port: SupervisionPort): { readonly port: SupervisionPort; 
   let isOpen = false;
   return {
     port: {
+      ...port,
       async ensure(address) {
         if (isOpen) return await port.ensure(address);
         if ((await port.ensure(address).catch(() => 'absent')) === 'running') return 'running';
         throw new TroupeError('UNAVAILABLE', 'the node is starting', { retryAfterMs: 500 });
       },
-      spawn: (parent, child) => port.spawn(parent, child),
-      stopChild: (parent, name) => port.stopChild(parent, name),
     },
     open() {
       isOpen = true;

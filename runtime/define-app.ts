@@ -3,6 +3,12 @@ import { TroupeError } from './errors.ts';
 
 export type RestartType = 'permanent' | 'transient' | 'temporary';
 
+/**
+ * When a supervisor shuts itself down, as in OTP: `never` (default), when any of its `significant` children has ended
+ * by itself and for good, or when all of them have. To its parent that is a normal end.
+ */
+export type AutoShutdown = 'never' | 'any_significant' | 'all_significant';
+
 /** How often children may be restarted before their supervisor gives up and its own parent decides. */
 export interface RestartIntensity {
   /** Restarts; default 5. */
@@ -18,8 +24,10 @@ export interface ActorChild {
   readonly input?: unknown;
   /** `permanent` (default) is always restarted, `transient` only after a failure, `temporary` never. */
   readonly restart?: RestartType;
-  /** Time to stop, in milliseconds; default 5,000. */
+  /** Time to stop, in milliseconds, then it is dropped; 0 ends it at once. Default 5,000. */
   readonly shutdownMs?: number;
+  /** Whether its end may shut its supervisor down (`autoShutdown`); not for a `permanent` child. Default false. */
+  readonly significant?: boolean;
 }
 
 /** A child that supervises: its children start in order and stop in reverse. */
@@ -29,6 +37,10 @@ export interface SupervisorChild {
   readonly children: readonly Child[];
   readonly intensity?: Partial<RestartIntensity>;
   readonly restart?: RestartType;
+  /** Time for all that stands below to stop, in milliseconds, then the rest is dropped; default: what each child has. */
+  readonly shutdownMs?: number;
+  readonly autoShutdown?: AutoShutdown;
+  readonly significant?: boolean;
 }
 
 /** A child that supervises actors of one kind, started by request or by the first message to their address. */
@@ -41,11 +53,15 @@ export interface DynamicSupervisorChild {
     readonly input?: (name: string) => unknown;
     readonly restart?: RestartType;
     readonly shutdownMs?: number;
+    readonly significant?: boolean;
   };
   /** Whether the first message to an address starts its actor (the virtual actor); default false. */
   readonly onDemand?: boolean;
   readonly intensity?: Partial<RestartIntensity>;
   readonly restart?: RestartType;
+  readonly shutdownMs?: number;
+  readonly autoShutdown?: AutoShutdown;
+  readonly significant?: boolean;
 }
 
 export type Child = ActorChild | SupervisorChild | DynamicSupervisorChild;

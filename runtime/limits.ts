@@ -72,6 +72,13 @@ export const limits = {
   machineMicrosteps: 10_000,
   /** Living children of one dynamic supervisor, or of one actor that spawns. */
   dynamicChildren: 100_000,
+  /** Starts under way at once: of the children of one supervisor, and of all actors of the node. */
+  supervisorStarts: 64,
+  nodeStarts: 256,
+  /** Exits, and restarts that have become due, that the supervisors take in one round of the event loop. */
+  exitsPerRound: 64,
+  /** Subtrees that are stopped or paused by order at once. */
+  heldSubtrees: 10_000,
   /** Longest error text that is kept or sent, in characters. */
   errorTextCharacters: 2_000,
 } as const;
@@ -116,6 +123,7 @@ assert(
   'a page of parked mail must fit the memory of its actor',
 );
 assert(limits.batchEnvelopes <= limits.shardInHandEnvelopes, 'a batch must fit the hands of its shard');
+assert(limits.supervisorStarts <= limits.nodeStarts, 'one supervisor may not start more than the node');
 assert(defaults.leaseRenewMs * 2 < defaults.leaseMs, 'a lease must survive one lost renewal');
 assert(defaults.backoffFirstMs <= defaults.backoffMaxMs, 'the first delay must not exceed the cap');
 assert(defaults.backoffFirstMs <= 200, 'a first restart is prompt');

@@ -220,6 +220,7 @@ export class Router {
     const state = await this.#ensure(to, waitMs);
     if (state === 'absent')
       throw new TroupeError('NOT_FOUND', `no actor has the address ${to}; list them with: troupe tree`);
+    if (state === 'held') return this.#heldDefinition(to, delivery);
     const alive = directory.get(to);
     if (alive?.status === 'running' || alive?.status === 'parked') return alive.definition;
     const known = directory.definitionOf(to);
@@ -233,8 +234,17 @@ export class Router {
     return definition;
   }
 
+  /** Of an actor that an operator has stopped: durable mail waits for it. @throws TroupeError `PARKED` */
+  #heldDefinition(to: Address, delivery: Delivery | undefined): ActorDefinition {
+    const held = this.#options.supervision().held?.(to);
+    const definition = held?.definition ?? this.#options.directory.definitionOf(to);
+    const wanted = delivery ?? (definition?.persist === 'snapshot' ? 'at-least-once' : 'at-most-once');
+    if (definition !== undefined && wanted === 'at-least-once') return definition;
+    throw new TroupeError('PARKED', held?.reason ?? `${to} was stopped by an operator`);
+  }
+
   /** Asks the tree for an actor; a start that takes longer than `waitMs` goes on without the caller. */
-  async #ensure(to: Address, waitMs: number): Promise<'running' | 'absent' | 'restarting'> {
+  async #ensure(to: Address, waitMs: number): ReturnType<SupervisionPort['ensure']> {
     const ensured = this.#options.supervision().ensure(to);
     await within(this.#options.clock, waitMs, ensured);
     return Promise.race([ensured, Promise.resolve('restarting' as const)]);

@@ -60,8 +60,13 @@ export interface Activations {
 
 /** What the runtime asks of the tree. */
 export interface SupervisionPort {
-  /** Makes sure that the actor at an address is running, starting it where its supervisor is `onDemand`. */
-  ensure(address: Address): Promise<'running' | 'absent' | 'restarting'>;
+  /**
+   * Makes sure that the actor at an address is running, starting it where its supervisor is `onDemand`. `held`: an
+   * operator has stopped it, or what it stands in, and nothing starts it before an operator does.
+   */
+  ensure(address: Address): Promise<'running' | 'absent' | 'restarting' | 'held'>;
+  /** What is known of an actor that is `held`; `undefined` when it is not. A tree without operators has none. */
+  held?(address: Address): HeldActor | undefined;
   /** Starts a child of an actor. A name in use is left alone. */
   spawn(
     parent: Address,
@@ -69,6 +74,51 @@ export interface SupervisionPort {
   ): Promise<void>;
   /** Stops a child of an actor. */
   stopChild(parent: Address, name: string): Promise<void>;
+  /** What death watch lives on; without it nobody can be watched. */
+  readonly lives?: Lives;
+}
+
+/** An actor that an operator keeps from running. */
+export interface HeldActor {
+  /** Absent where nobody could know it: below an actor that is held itself. */
+  readonly definition: ActorDefinition | undefined;
+  /** Who is held and why, and how it is let go. */
+  readonly reason: string;
+}
+
+/** Beginning or end of one life of an actor, or of a supervisor, as the tree sees it. */
+export interface LifeNews {
+  readonly type: 'started' | 'ended';
+  readonly address: string;
+  readonly role: 'actor' | 'supervisor' | 'thread';
+  readonly incarnation: number;
+  /** Of an end. */
+  readonly cause?: TerminationCause;
+}
+
+/**
+ * Why a watched life is over: how it ended (see `ActivationExit`); `stopped`: by its supervisor or an operator;
+ * `gave-up`, `shutdown`: a supervisor's own end; `absent`: there was none when the watch began.
+ */
+export type TerminationCause =
+  | ActivationExit['cause']
+  | HostExit['cause']
+  | 'stopped'
+  | 'gave-up'
+  | 'shutdown'
+  | 'absent';
+
+/** Who is at an address now; `coming`: it is between two lives. */
+export type Presence =
+  | { readonly state: 'running'; readonly incarnation: number }
+  | { readonly state: 'coming' | 'absent' };
+
+/** Who lives, and who does no longer. */
+export interface Lives {
+  /** Looks, and starts nothing. */
+  presence(address: Address): Presence;
+  /** Calls back at each beginning and end of a life; ends come once, before the next beginning. */
+  onLife(listener: (news: LifeNews) => void): void;
 }
 
 /** How one life of a host thread ended. */

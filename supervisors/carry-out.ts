@@ -12,6 +12,8 @@ export interface ChildPort {
   start(child: ChildSpec): Promise<{ readonly incarnation: number }>;
   /** Stops a child, also one whose start is under way: that start should then settle. No exit is reported. */
   stop(child: ChildSpec): Promise<void>;
+  /** How long a stop of this child may take now, in milliseconds. */
+  leftMs(child: ChildSpec): number;
 }
 
 /** What comes of a step. */
@@ -25,6 +27,8 @@ export interface CarrierOptions {
   readonly port: ChildPort;
   readonly clock: Clock;
   readonly log: Log;
+  /** Runs a task soon; many at once take turns with the rest of the node. */
+  readonly pace: (task: () => void) => void;
   readonly onOutcome: (outcome: Outcome) => void;
   readonly onAnswer: (id: string, error: ErrorData | undefined) => void;
   readonly onNews: (news: ChildNews) => void;
@@ -38,7 +42,7 @@ export interface Carrier {
   close(): void;
 }
 
-export function createCarrier({ port, clock, log, onOutcome, onAnswer, onNews }: CarrierOptions): Carrier {
+export function createCarrier({ port, clock, log, pace, onOutcome, onAnswer, onNews }: CarrierOptions): Carrier {
   /** Each start under way: whether a life came of it that is to be stopped, should the start no longer be wanted. */
   const startsUnderWay = new Map<string, Promise<boolean>>();
   const delays = new Set<Cancel>();
@@ -107,7 +111,8 @@ export function createCarrier({ port, clock, log, onOutcome, onAnswer, onNews }:
     void settled.then(() => forget(spec.id, settled));
     // A supervisor's start ends when the starts of its children do.
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const cancel = spec.role === 'supervisor' ? undefined : clock.after(spec.shutdownMs, resolve);
+    const leftMs = port.leftMs(spec);
+    const cancel = Number.isFinite(leftMs) ? clock.after(leftMs, resolve) : undefined;
     await Promise.race([settled, late]);
     cancel?.();
   }
@@ -123,7 +128,7 @@ export function createCarrier({ port, clock, log, onOutcome, onAnswer, onNews }:
   function delay(ids: readonly string[], ticket: number, delayMs: number): void {
     const cancel = clock.after(delayMs, () => {
       delays.delete(cancel);
-      onOutcome({ type: 'child.due', ids, ticket });
+      pace(() => onOutcome({ type: 'child.due', ids, ticket }));
     });
     delays.add(cancel);
   }

@@ -1,5 +1,6 @@
 /** What a supervisor knows of its children, and what it may be told to do about them: data only. */
 
+import type { AutoShutdown } from '../runtime/define-app.ts';
 import type { ErrorData } from '../runtime/errors.ts';
 import type { ChildSpec } from './child-spec.ts';
 import type { RestartBudget } from './restart-budget.ts';
@@ -23,6 +24,8 @@ export interface ChildLife {
   wanted: boolean;
   /** Up or starting, and to be stopped when its turn comes. */
   leaving: boolean;
+  /** Stopped by order, until it is revived by order: no restart of its group brings it back. */
+  held: boolean;
   /** The start or stop under way. */
   ticket: number;
   /** The restart delay under way; 0 when none is. */
@@ -55,6 +58,12 @@ export interface ChildTable {
   beginning: boolean;
   /** Why the supervisor cannot go on. */
   fault?: ErrorData;
+  readonly autoShutdown: AutoShutdown;
+  /** Its significant children have ended: it is to shut down. */
+  isOver: boolean;
+  /** Children whose start is due and waits for one of the starts under way to end, where they start in no order. */
+  readonly due: Set<string>;
+  readonly starting: Set<string>;
   tickets: number;
   /** The last restarts, newest last, bounded. */
   readonly restarts: Restart[];

@@ -9,9 +9,14 @@
  * 2. Children of a static supervisor start one after another in order and stop one after another in reverse; nothing
  *    of a group starts while something of it is still to stop. Dynamic children know no order.
  * 3. A child that is not wanted and down is forgotten where the supervisor is dynamic: memory follows living children.
+ * 4. Where children start in no order, at most `limits.supervisorStarts` do at once and the others wait in `due`; a
+ *    stop waits for nobody.
+ * 5. A child that is held by order is brought back by an order alone.
  */
 
+import type { AutoShutdown } from '../runtime/define-app.ts';
 import { type ErrorData, errorTable, TroupeError } from '../runtime/errors.ts';
+import { limits } from '../runtime/limits.ts';
 import { restartDelayMs, restartsInARow } from './backoff.ts';
 import type { ChildExit, ChildLife, ChildTable, Moment, Step } from './child-life.ts';
 import type { ChildSpec } from './child-spec.ts';
@@ -21,17 +26,36 @@ import { exitKindOf, planAfterExit, type Strategy } from './strategy.ts';
 /** Most restarts and thread deaths that a supervisor remembers. */
 const remembered = 32;
 
-export function createTable(strategy: Strategy, budget: RestartBudget, specs: readonly ChildSpec[]): ChildTable {
+export interface TableOptions {
+  readonly strategy: Strategy;
+  readonly autoShutdown: AutoShutdown;
+  readonly budget: RestartBudget;
+  readonly specs: readonly ChildSpec[];
+  /** Whether a child is held by order from the beginning. */
+  readonly isHeld: (spec: ChildSpec) => boolean;
+}
+
+export function createTable({ strategy, autoShutdown, budget, specs, isHeld }: TableOptions): ChildTable {
   const table: ChildTable = {
     strategy,
+    autoShutdown,
+    isOver: false,
     children: new Map(),
     budget,
     beginning: true,
     tickets: 0,
+    due: new Set(),
+    starting: new Set(),
     restarts: [],
     threadDeaths: [],
   };
-  for (const spec of specs) table.children.set(spec.id, newLife(spec));
+  for (const spec of specs) {
+    const life = newLife(spec);
+    table.children.set(
+      spec.id,
+      isHeld(spec) ? Object.assign(life, { held: true, wanted: false, status: 'down' }) : life,
+    );
+  }
   return table;
 }
 
@@ -62,6 +86,24 @@ export function remove(table: ChildTable, id: string): Step[] {
   return [...dismiss(table, life), ...next(table, [id])];
 }
 
+/** Stops a child until it is revived; one of a dynamic supervisor is forgotten. */
+export function hold(table: ChildTable, id: string): Step[] {
+  const life = table.children.get(id);
+  if (life !== undefined) life.held = true;
+  return remove(table, id);
+}
+
+/** Ends a child's life, if it has one, and starts the next at once: by order, so it is not charged. */
+export function renew(table: ChildTable, id: string): Step[] {
+  const life = table.children.get(id);
+  if (life === undefined) return [];
+  life.held = false;
+  life.delayTicket = 0;
+  leave(table, id, true);
+  if (life.status === 'down') life.status = 'waiting';
+  return next(table, [id]);
+}
+
 /** Stops all children for good, in reverse. */
 export function removeAll(table: ChildTable): Step[] {
   const steps = [...table.children.values()].reverse().flatMap((life) => dismiss(table, life));
@@ -72,6 +114,7 @@ export function started(table: ChildTable, id: string, ticket: number, incarnati
   const life = table.children.get(id);
   if (life?.status !== 'starting' || life.ticket !== ticket) return [];
   life.status = 'running';
+  table.starting.delete(id);
   life.incarnation = incarnation;
   life.lives++;
   life.upAtMs = at.monotonicMs;
@@ -89,6 +132,7 @@ export function startFailed(table: ChildTable, id: string, ticket: number, error
   const life = table.children.get(id);
   if (life?.status !== 'starting' || life.ticket !== ticket) return [];
   delete life.early;
+  table.starting.delete(id);
   if (life.lives > 0 && life.wanted) {
     const { incarnation, spec } = life;
     // An engine that is away is no fault of the actor: it waits, and is tried again until the engine is back.
@@ -97,8 +141,10 @@ export function startFailed(table: ChildTable, id: string, ticket: number, error
   }
   life.lastExit = { atMs: at.nowMs, cause: 'start-failed', error };
   life.wanted = false;
-  if (table.strategy !== 'dynamic') table.fault ??= namedFault(life.spec, error);
-  return [{ do: 'answer', id, error }, ...settleDown(table, life)];
+  // Later a first start is one that somebody ordered, and who ordered it hears of it.
+  if (table.beginning && table.strategy !== 'dynamic') table.fault ??= namedFault(life.spec, error);
+  const down = settleDown(table, life);
+  return [{ do: 'answer', id, error }, ...down, ...(table.fault === undefined ? next(table, [id]) : [])];
 }
 
 export function stopped(table: ChildTable, id: string, ticket: number): Step[] {
@@ -140,14 +186,11 @@ function afterExit(table: ChildTable, life: ChildLife, exit: ChildExit, at: Mome
   );
   if (plan.start.length === 0) {
     life.wanted = false;
+    table.isOver ||= spec.significant && endsAll(table);
     return [news, ...settleDown(table, life), ...next(table, [spec.id])];
   }
   if (exit.charged && !charge(table, exit, at)) {
-    table.fault = {
-      reason: 'ACTOR_FAILED',
-      message: `more than ${table.budget.intensity.max} restarts within ${table.budget.intensity.withinMs} ms; the last: ${spec.address} ${cause}${exit.error === undefined ? '' : `: ${exit.error.message}`}`,
-      outcome: 'unknown',
-    };
+    table.fault = spentFault(table, spec, exit);
     life.wanted = false;
     return [news, ...settleDown(table, life)];
   }
@@ -159,7 +202,7 @@ function afterExit(table: ChildTable, life: ChildLife, exit: ChildExit, at: Mome
   for (const id of plan.stop) leave(table, id, plan.start.includes(id));
   for (const id of plan.start) {
     const member = table.children.get(id);
-    if (member === undefined) continue;
+    if (member === undefined || member.held) continue;
     member.delayTicket = ticket;
     if (member.status === 'down') member.status = 'waiting';
   }
@@ -169,6 +212,19 @@ function afterExit(table: ChildTable, life: ChildLife, exit: ChildExit, at: Mome
     { do: 'delay', ids: plan.start, ticket, delayMs },
     ...next(table, plan.start),
   ];
+}
+
+/** Whether the end of a significant child ends its supervisor. */
+function endsAll(table: ChildTable): boolean {
+  if (table.autoShutdown !== 'all_significant') return table.autoShutdown === 'any_significant';
+  return every(table, (life) => !life.spec.significant || !life.wanted);
+}
+
+function spentFault(table: ChildTable, spec: ChildSpec, { cause, error }: ChildExit): ErrorData {
+  const { max, withinMs } = table.budget.intensity;
+  const last = `${spec.address} ${cause}${error === undefined ? '' : `: ${error.message}`}`;
+  const message = `more than ${max} restarts within ${withinMs} ms; the last: ${last}`;
+  return { reason: 'ACTOR_FAILED', message, outcome: 'unknown' };
 }
 
 /** Spends the budget; several exits by one thread's death cost once. */
@@ -194,20 +250,37 @@ function delayOf(table: ChildTable, life: ChildLife, exit: ChildExit, at: Moment
 
 /** What can be done now, given that something changed about `ids`. */
 function next(table: ChildTable, ids: readonly string[]): Step[] {
-  if (table.strategy === 'dynamic')
-    return ids.flatMap((id) => {
+  if (table.strategy === 'dynamic') {
+    const stops = ids.flatMap((id) => {
       const life = table.children.get(id);
-      if (life?.leaving) return [stop(table, life)];
-      return life !== undefined && isDue(life) ? [start(table, life)] : [];
+      return life?.leaving ? [stop(table, life)] : [];
     });
+    return [...stops, ...startDue(table, ids)];
+  }
   const lives = [...table.children.values()];
-  if (lives.some((life) => life.leaving))
-    return lives.some((life) => life.status === 'stopping') ? [] : lastLeaving(table, lives);
+  const isStopping = lives.some((life) => life.status === 'stopping');
   if (table.strategy === 'one_for_one' && !table.beginning)
-    return lives.filter(isDue).map((life) => start(table, life));
-  if (lives.some((life) => life.status === 'stopping')) return [];
+    return [...(isStopping ? [] : lastLeaving(table, lives)), ...startDue(table, ids)];
+  if (isStopping) return [];
+  if (lives.some((life) => life.leaving)) return lastLeaving(table, lives);
   const turn = lives.find((life) => life.wanted && life.status !== 'running');
   return turn !== undefined && isDue(turn) ? [start(table, turn)] : [];
+}
+
+/** Starts what is due, in the order in which it became so, as far as starts are free. */
+function startDue(table: ChildTable, ids: readonly string[]): Step[] {
+  for (const id of ids) {
+    const life = table.children.get(id);
+    if (life !== undefined && isDue(life)) table.due.add(id);
+  }
+  const steps: Step[] = [];
+  for (const id of table.due) {
+    if (table.starting.size >= limits.supervisorStarts) break;
+    table.due.delete(id);
+    const life = table.children.get(id);
+    if (life !== undefined && isDue(life)) steps.push(start(table, life));
+  }
+  return steps;
 }
 
 function lastLeaving(table: ChildTable, lives: readonly ChildLife[]): Step[] {
@@ -221,12 +294,14 @@ function isDue(life: ChildLife): boolean {
 
 function start(table: ChildTable, life: ChildLife): Step {
   life.status = 'starting';
+  table.starting.add(life.spec.id);
   life.ticket = ++table.tickets;
   return { do: 'start', spec: life.spec, ticket: life.ticket };
 }
 
 function stop(table: ChildTable, life: ChildLife): Step {
   life.status = 'stopping';
+  table.starting.delete(life.spec.id);
   life.leaving = false;
   delete life.early;
   life.ticket = ++table.tickets;
@@ -236,7 +311,7 @@ function stop(table: ChildTable, life: ChildLife): Step {
 function leave(table: ChildTable, id: string, comesBack: boolean): void {
   const life = table.children.get(id);
   if (life === undefined) return;
-  life.wanted = comesBack;
+  life.wanted = comesBack && !life.held;
   if (life.status === 'running' || life.status === 'starting') life.leaving = true;
 }
 
@@ -252,9 +327,9 @@ function settleDown(table: ChildTable, life: ChildLife): Step[] {
   life.status = life.wanted ? 'waiting' : 'down';
   if (life.wanted) return [];
   life.delayTicket = 0;
+  table.due.delete(life.spec.id);
   if (table.strategy === 'dynamic') table.children.delete(life.spec.id);
-  if (life.lives > 0) return [];
-  // Nobody who waits for its first start may wait for ever.
+  // Nobody who waits for its start may wait for ever.
   const error = new TroupeError('UNAVAILABLE', `${life.spec.address} was stopped before it was up`).toData();
   return [{ do: 'answer', id: life.spec.id, error }];
 }
@@ -270,6 +345,7 @@ function newLife(spec: ChildSpec): ChildLife {
     status: 'waiting',
     wanted: true,
     leaving: false,
+    held: false,
     ticket: 0,
     delayTicket: 0,
     incarnation: 0,

@@ -2,10 +2,11 @@ import type { RestartIntensity, RestartType } from '../runtime/define-app.ts';
 import type { ErrorData } from '../runtime/errors.ts';
 import type { ChildLife, Restart } from './child-life.ts';
 import type { ChildSpec, SupervisorSpec } from './child-spec.ts';
-import type { ExitCause, Strategy } from './strategy.ts';
+import { type Hold, type HoldKind, heldText } from './holds.ts';
+import { type ExitCause, exitKindOf, type Strategy } from './strategy.ts';
 import type { Supervisor, SupervisorState } from './supervisor.ts';
 
-export type TreeStatus = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'failed';
+export type TreeStatus = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'failed' | 'paused';
 
 /** A node of the tree as plain data. */
 export interface TreeNode {
@@ -16,12 +17,14 @@ export interface TreeNode {
   readonly status: TreeStatus;
   readonly strategy?: Strategy;
   readonly intensity?: RestartIntensity;
-  /** Restarts within the life of its supervisor. */
+  /** Restarts; those of a dynamic child since it was last asked for. */
   readonly restarts: number;
   /** 0 before the first life. */
   readonly incarnation: number;
   readonly restart?: RestartType;
-  /** How its last life ended. */
+  /** Its end for good may shut its supervisor down. */
+  readonly significant?: boolean;
+  /** How its last life ended; where it is held, by whose order and why. */
   readonly error?: ErrorData;
   readonly lastExitCause?: ExitCause;
   readonly lastExitAtMs?: number;
@@ -44,6 +47,10 @@ export interface Surroundings {
   supervisorOf(spec: SupervisorSpec): Supervisor | undefined;
   /** The group of an actor that has spawned. */
   groupOf(spec: ChildSpec): Supervisor | undefined;
+  /** Lives of a child under former lives of its supervisor. */
+  livesBefore(spec: ChildSpec): number;
+  /** What an operator has done about an address or something above it. */
+  heldBy(kind: HoldKind, spec: ChildSpec): Hold | undefined;
 }
 
 export function describeChild(
@@ -52,16 +59,24 @@ export function describeChild(
   surroundings: Surroundings,
 ): TreeNode {
   const last = life?.lastExit;
+  const status = statusOf(life);
+  const isDown = status === 'stopped' || status === 'failed';
+  const hold =
+    (isDown ? surroundings.heldBy('stopped', spec) : undefined) ??
+    (status === 'running' ? surroundings.heldBy('paused', spec) : undefined);
+  const error: ErrorData | undefined =
+    hold === undefined ? last?.error : { reason: 'PARKED', message: heldText(hold), outcome: 'not_started' };
   return {
     address: spec.address,
     role: spec.role,
     kind: spec.role === 'actor' ? spec.definition.kind : spec.role,
-    status: statusOf(life),
+    status: hold?.kind ?? status,
     ...(spec.role === 'supervisor' ? { strategy: spec.strategy, intensity: spec.intensity } : {}),
-    restarts: Math.max(0, (life?.lives ?? 0) - 1),
+    restarts: Math.max(0, (life?.lives ?? 0) + surroundings.livesBefore(spec) - 1),
     incarnation: life?.incarnation ?? 0,
     restart: spec.restart,
-    ...(last?.error === undefined ? {} : { error: last.error }),
+    ...(spec.significant ? { significant: true } : {}),
+    ...(error === undefined ? {} : { error }),
     ...(last === undefined ? {} : { lastExitCause: last.cause, lastExitAtMs: last.atMs }),
     children: childrenOf(spec, surroundings),
   };
@@ -79,7 +94,7 @@ export function statusOf(life: Readonly<ChildLife> | undefined): TreeStatus {
     case undefined:
       return 'stopped';
     case 'down':
-      return life?.lastExit === undefined || life.lastExit.cause === 'done' ? 'stopped' : 'failed';
+      return life?.lastExit === undefined || exitKindOf(life.lastExit.cause) === 'normal' ? 'stopped' : 'failed';
     case 'running':
       return 'running';
     case 'stopping':

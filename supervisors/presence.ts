@@ -1,11 +1,13 @@
 import { type Address, isSystemAddress, nameOf, parentOf } from '../runtime/address.ts';
+import type { ActorDefinition } from '../runtime/define-actor.ts';
+import type { Presence } from '../runtime/supervision.ts';
 import type { ChildLife } from './child-life.ts';
 import type { SupervisorSpec } from './child-spec.ts';
 import type { SpawnedGroups } from './spawned.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** What stands at an address: `restarting` is anything that is to come (again); `absent` where nothing would come. */
-export type Presence = 'running' | 'absent' | 'restarting';
+type Standing = 'running' | 'absent' | 'restarting';
 
 /** The place of a supervisor that the app or the runtime specifies, and its latest life. */
 export interface Place {
@@ -15,6 +17,8 @@ export interface Place {
   life?: Supervisor;
   /** Of the latest life. */
   incarnation: number;
+  /** Lives that its children had under former lives of the supervisor; empty where it is dynamic. */
+  readonly livesBefore: Map<string, number>;
 }
 
 export type Places = ReadonlyMap<string, Place>;
@@ -25,7 +29,7 @@ export function placesBelow(root: Place): Places {
   const settle = (parent: Place): void => {
     for (const spec of parent.spec.children) {
       if (spec.role !== 'supervisor') continue;
-      const place: Place = { spec, parent, incarnation: 0 };
+      const place: Place = { spec, parent, incarnation: 0, livesBefore: new Map() };
       places.set(spec.address, place);
       settle(place);
     }
@@ -50,7 +54,7 @@ export async function ensure(
   places: Places,
   groups: SpawnedGroups,
   isStopping: boolean,
-): Promise<Presence> {
+): Promise<Standing> {
   const found = find(address, places, groups);
   if (found !== 'on-demand') return found;
   const place = places.get(parentOf(address) ?? '/');
@@ -59,28 +63,60 @@ export async function ensure(
   return 'running';
 }
 
+/** Who is at an address, an actor or a supervisor, without starting anything. */
+export function presence(address: Address, places: Places, groups: SpawnedGroups): Presence {
+  const place = places.get(address);
+  const life = place === undefined ? undefined : place.parent?.life?.child(place.spec.id);
+  const standing = place === undefined ? find(address, places, groups) : standingOf(life);
+  if (standing === 'restarting') return { state: 'coming' };
+  const { incarnation } = life ?? supervisorAbove(address, places, groups)?.child(nameOf(address)) ?? {};
+  return standing === 'running' && incarnation !== undefined ? { state: 'running', incarnation } : { state: 'absent' };
+}
+
+/**
+ * The definition of what is specified at an address; `unknown` below an actor, which may spawn anything; `undefined`
+ * where nothing is specified.
+ */
+export function specifiedAt(
+  address: Address,
+  places: Places,
+  groups: SpawnedGroups,
+): ActorDefinition | 'unknown' | undefined {
+  const parent = parentOf(address);
+  const place = places.get(parent ?? '/');
+  const name = nameOf(address);
+  if (place !== undefined) {
+    const spec = place.spec.children.find(({ id }) => id === name) ?? place.life?.child(name)?.spec;
+    if (spec?.role === 'actor') return spec.definition;
+    return place.spec.onDemand ? place.spec.template?.(name).definition : undefined;
+  }
+  const spawned = parent === undefined ? undefined : groups.at(parent)?.child(name)?.spec;
+  if (spawned?.role === 'actor') return spawned.definition;
+  return parent !== undefined && specifiedAt(parent, places, groups) !== undefined ? 'unknown' : undefined;
+}
+
 /** Looks an address up; `on-demand` is what its supervisor would start now, or is starting for its first message. */
-function find(address: Address, places: Places, groups: SpawnedGroups): Presence | 'on-demand' {
+function find(address: Address, places: Places, groups: SpawnedGroups): Standing | 'on-demand' {
   if (isSystemAddress(address) || places.has(address)) return 'absent';
   const parent = parentOf(address);
   const place = places.get(parent ?? '/');
   if (place !== undefined) return findAt(place, nameOf(address));
   if (parent === undefined) return 'absent';
-  const spawned = presenceOf(groups.at(parent)?.child(nameOf(address)));
+  const spawned = standingOf(groups.at(parent)?.child(nameOf(address)));
   if (spawned !== 'absent') return spawned;
   // An owner that is to come (again) may spawn it (anew).
   return find(parent, places, groups) === 'restarting' ? 'restarting' : 'absent';
 }
 
-function findAt(place: Place, name: string): Presence | 'on-demand' {
+function findAt(place: Place, name: string): Standing | 'on-demand' {
   const { spec, life: supervisor } = place;
   const child = supervisor?.child(name);
   const isKnown = spec.onDemand || child !== undefined || spec.children.some(({ id }) => id === name);
   if (!isKnown || isGone(place)) return 'absent';
-  if (child?.status === 'running') return presenceOf(child);
+  if (child?.status === 'running') return standingOf(child);
   if (supervisor?.state() !== 'running') return 'restarting';
   const isFirstStart = child === undefined || (child.status === 'starting' && child.lives === 0);
-  return spec.onDemand && isFirstStart ? 'on-demand' : presenceOf(child);
+  return spec.onDemand && isFirstStart ? 'on-demand' : standingOf(child);
 }
 
 /** Whether a supervisor has ended and its parent will not start it again. */
@@ -91,7 +127,7 @@ function isGone(place: Place): boolean {
   return isDown || isGone(parent);
 }
 
-function presenceOf(life: Readonly<ChildLife> | undefined): Presence {
+function standingOf(life: Readonly<ChildLife> | undefined): Standing {
   if (life === undefined || life.status === 'down') return 'absent';
   return life.status === 'running' && !life.leaving ? 'running' : 'restarting';
 }

@@ -7,7 +7,7 @@ import type { Address } from '../runtime/address.ts';
 import { childOf } from '../runtime/address.ts';
 import type { ActorDefinition } from '../runtime/define-actor.ts';
 import { defaults } from '../runtime/limits.ts';
-import { type ActorSpec, defaultIntensity } from './child-spec.ts';
+import { type ActorSpec, defaultIntensity, type SupervisorSpec } from './child-spec.ts';
 import type { Supervisor, SupervisorOptions } from './supervisor.ts';
 
 export interface SpawnedChild {
@@ -26,6 +26,7 @@ export function spawnedSpec(owner: Address, child: SpawnedChild): ActorSpec {
     definition: child.definition,
     input: () => input,
     restart: 'transient',
+    significant: false,
     shutdownMs: defaults.shutdownMs,
   };
 }
@@ -45,7 +46,8 @@ export interface SpawnedGroups {
  */
 export function createSpawnedGroups(
   create: (
-    group: Pick<SupervisorOptions, 'address' | 'strategy' | 'intensity' | 'children' | 'onGaveUp'>,
+    group: Pick<SupervisorSpec, 'address' | 'strategy' | 'intensity' | 'autoShutdown' | 'children'> &
+      Pick<SupervisorOptions, 'onGaveUp' | 'onShutDown'>,
   ) => Supervisor,
   onGaveUp: (owner: Address, error: Parameters<SupervisorOptions['onGaveUp']>[0]) => void,
 ): SpawnedGroups {
@@ -62,7 +64,9 @@ export function createSpawnedGroups(
         address: owner,
         strategy: 'dynamic',
         intensity: defaultIntensity,
+        autoShutdown: 'never',
         children: [],
+        onShutDown() {},
         onGaveUp: (error) => {
           forget(owner, group);
           onGaveUp(owner, error);

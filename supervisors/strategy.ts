@@ -3,14 +3,17 @@ import type { ActivationExit, HostExit } from '../runtime/supervision.ts';
 
 export type Strategy = 'one_for_one' | 'one_for_all' | 'rest_for_one' | 'dynamic';
 
-/** How a life ended, in the words of the actor runtime, of the threads, and of the supervisors themselves. */
-export type ExitCause = ActivationExit['cause'] | HostExit['cause'] | 'gave-up' | 'start-failed';
+/**
+ * How a life ended, in the words of the actor runtime, of the threads, and of the supervisors themselves; `shutdown`: a
+ * supervisor shut itself down as its significant children had ended.
+ */
+export type ExitCause = ActivationExit['cause'] | HostExit['cause'] | 'gave-up' | 'shutdown' | 'start-failed';
 
 /** `normal`: it finished. `abnormal`: it failed. `moved`: nothing failed, its shard went to another owner. */
 export type ExitKind = 'normal' | 'abnormal' | 'moved';
 
 export function exitKindOf(cause: ExitCause): ExitKind {
-  if (cause === 'done') return 'normal';
+  if (cause === 'done' || cause === 'shutdown') return 'normal';
   return cause === 'lease-lost' ? 'moved' : 'abnormal';
 }
 

@@ -22,6 +22,16 @@
  * Delay before a restart: full jitter below 100 ms, doubling with each restart in a row to 30 s (uncharged: to 1 s); a
  * life as long as the window begins anew. A group waits for the delay of the child that exited.
  *
+ * Storm: restarts that are due at once take turns, and only so many starts are under way (`limits.ts`), those of a
+ * group one after another as ever. Orders from above, a stop above all, wait behind none of them.
+ *
+ * Auto-shutdown (`autoShutdown`): a `significant` child that ended for good by itself ends its supervisor, alone
+ * (`any_significant`) or as the last of them (`all_significant`): the others are stopped in reverse, and the parent sees
+ * a normal end. A child that was stopped, by its group or by order, ends nothing.
+ *
+ * Orders: a child is held (stopped until it is renewed, whatever happens to its siblings and to this supervisor) or
+ * renewed (its life, if it has one, is ended and the next begins at once). Neither is charged.
+ *
  * Start and stop: children start one after another in order, each when the one before is up; they stop one after
  * another in reverse, dynamic ones all at once. When one fails at the first start, those that are up are stopped and
  * the start of the supervisor has failed: that is no exit, and is not retried here.
@@ -31,7 +41,7 @@
 
 import { type ActorRefFrom, createActor, setup } from 'xstate';
 import type { Clock } from '../runtime/clock.ts';
-import type { RestartIntensity } from '../runtime/define-app.ts';
+import type { AutoShutdown, RestartIntensity } from '../runtime/define-app.ts';
 import { type ErrorData, TroupeError, textOf, toErrorData } from '../runtime/errors.ts';
 import { limits } from '../runtime/limits.ts';
 import type { Log } from '../runtime/log.ts';
@@ -47,19 +57,35 @@ export interface SupervisorOptions {
   readonly address: string;
   readonly strategy: Strategy;
   readonly intensity: RestartIntensity;
+  readonly autoShutdown: AutoShutdown;
   /** In start order. */
   readonly children: readonly ChildSpec[];
+  /** Whether a child is held by order when this life begins. */
+  readonly isHeld: (child: ChildSpec) => boolean;
   readonly port: ChildPort;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Runs a task soon; many at once take turns with the rest of the node. */
+  readonly pace: (task: () => void) => void;
   /** Hears what happens to the children. Must not throw. */
   readonly onNews: (news: ChildNews) => void;
   /** Called once, when it was up and has given up, after its children have stopped. */
   readonly onGaveUp: (error: ErrorData) => void;
+  /** Called once, when it has shut itself down and its children have stopped. */
+  readonly onShutDown: () => void;
 }
 
-export type SupervisorState = 'idle' | 'starting' | 'running' | 'stopping' | 'stopped' | 'failing' | 'failed';
+export type SupervisorState =
+  | 'idle'
+  | 'starting'
+  | 'running'
+  | 'stopping'
+  | 'stopped'
+  | 'failing'
+  | 'failed'
+  | 'shuttingDown'
+  | 'shutDown';
 
 /** One life of a supervisor. */
 export interface Supervisor {
@@ -71,8 +97,12 @@ export interface Supervisor {
   childExited(exit: ChildExit): void;
   /** Adds a dynamic child, or joins the start of one that is there; rejects with a `TroupeError` when it failed. */
   startChild(spec: ChildSpec): Promise<void>;
-  /** Stops a dynamic child for good. */
+  /** Stops a dynamic child for good; resolves when it is down. */
   stopChild(id: string): Promise<void>;
+  /** Stops a child until it is renewed; a dynamic one is forgotten. Resolves when it is down. */
+  holdChild(id: string): Promise<void>;
+  /** Starts a child anew, held or not; resolves when its next life is up, rejects when nothing will come of it. */
+  renewChild(id: string): Promise<void>;
   state(): SupervisorState;
   child(id: string): Readonly<ChildLife> | undefined;
   children(): Iterable<Readonly<ChildLife>>;
@@ -85,7 +115,7 @@ type Event =
   | Outcome
   | { readonly type: 'start' | 'stop' }
   | { readonly type: 'child.add'; readonly spec: ChildSpec }
-  | { readonly type: 'child.remove'; readonly id: string }
+  | { readonly type: 'child.remove' | 'child.hold' | 'child.renew'; readonly id: string }
   | { readonly type: 'child.exited'; readonly exit: ChildExit };
 
 interface Context {
@@ -105,6 +135,7 @@ const machine = setup({
     stopAll: ({ context }) => context.carryOut(table.removeAll(context.children)),
   },
   guards: {
+    isOver: ({ context }) => context.children.isOver,
     isFaulty: ({ context }) => context.children.fault !== undefined,
     isUp: ({ context }) => table.isUp(context.children),
     isDown: ({ context }) => table.isDown(context.children),
@@ -120,6 +151,7 @@ const machine = setup({
     'child.stopped': { actions: 'react' },
     'child.exited': { actions: 'react' },
     'child.remove': { actions: 'react' },
+    'child.hold': { actions: 'react' },
   },
   states: {
     idle: { on: { start: 'starting', stop: 'stopped' } },
@@ -133,13 +165,23 @@ const machine = setup({
     },
     running: {
       entry: 'hasBegun',
-      on: { stop: 'stopping', 'child.due': { actions: 'react' }, 'child.add': { actions: 'react' } },
-      always: { guard: 'isFaulty', target: 'failing' },
+      on: {
+        stop: 'stopping',
+        'child.due': { actions: 'react' },
+        'child.add': { actions: 'react' },
+        'child.renew': { actions: 'react' },
+      },
+      always: [
+        { guard: 'isFaulty', target: 'failing' },
+        { guard: 'isOver', target: 'shuttingDown' },
+      ],
     },
     stopping: { entry: 'stopAll', always: { guard: 'isDown', target: 'stopped' } },
+    shuttingDown: { entry: 'stopAll', always: { guard: 'isDown', target: 'shutDown' } },
     failing: { entry: 'stopAll', always: { guard: 'isDown', target: 'failed' } },
     stopped: { type: 'final' },
     failed: { type: 'final' },
+    shutDown: { type: 'final' },
   },
 });
 
@@ -149,6 +191,10 @@ function stepsAfter(event: Event, children: ChildTable, at: Moment): readonly St
       return table.add(children, event.spec);
     case 'child.remove':
       return table.remove(children, event.id);
+    case 'child.hold':
+      return table.hold(children, event.id);
+    case 'child.renew':
+      return table.renew(children, event.id);
     case 'child.started':
       return table.started(children, event.id, event.ticket, event.incarnation, at);
     case 'child.startFailed':
@@ -165,9 +211,11 @@ function stepsAfter(event: Event, children: ChildTable, at: Moment): readonly St
 }
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
-  const { address, port, clock, random, onNews } = options;
+  const { address, port, clock, random, pace, onNews } = options;
   const log = options.log.child({ supervisor: address });
-  const children = table.createTable(options.strategy, freshBudget(options.intensity), options.children);
+  const { strategy, autoShutdown, isHeld } = options;
+  const budget = freshBudget(options.intensity);
+  const children = table.createTable({ strategy, autoShutdown, budget, specs: options.children, isHeld });
   const up = createWaiter();
   const down = createWaiter();
   /** Who waits for a dynamic child to be up, or to be gone. */
@@ -178,6 +226,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     port,
     clock,
     log,
+    pace,
     onNews,
     onOutcome(outcome) {
       send(outcome);
@@ -207,6 +256,18 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     up.settle(error ?? ended);
     down.settle();
     if (error !== undefined && wasUp) options.onGaveUp(error);
+    else if (actor.getSnapshot().value === 'shutDown') options.onShutDown();
+  }
+
+  function stopChild(id: string, type: 'child.remove' | 'child.hold'): Promise<void> {
+    const isUp = (): boolean => (children.children.get(id)?.status ?? 'down') !== 'down';
+    const wasUp = isUp();
+    const waiter = removed.get(id) ?? createWaiter();
+    if (wasUp) removed.set(id, waiter);
+    send({ type, id });
+    if (isUp()) return waiter.promise;
+    if (wasUp) answer(removed, id);
+    return Promise.resolve();
   }
 
   actor.subscribe({
@@ -249,15 +310,15 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       send({ type: 'child.add', spec });
       return waiter.promise;
     },
-    stopChild(id) {
-      const life = children.children.get(id);
-      if (life === undefined || life.status === 'down') return Promise.resolve();
-      const waiter = removed.get(id) ?? createWaiter();
-      removed.set(id, waiter);
-      send({ type: 'child.remove', id });
-      if (children.children.has(id)) return waiter.promise;
-      removed.delete(id);
-      return Promise.resolve();
+    stopChild: (id) => stopChild(id, 'child.remove'),
+    holdChild: (id) => stopChild(id, 'child.hold'),
+    renewChild(id) {
+      if (actor.getSnapshot().value !== 'running' || !children.children.has(id))
+        return Promise.reject(new TroupeError('UNAVAILABLE', `the supervisor ${address} cannot start "${id}" now`));
+      const waiter = added.get(id) ?? createWaiter();
+      added.set(id, waiter);
+      send({ type: 'child.renew', id });
+      return waiter.promise;
     },
     state: () => actor.getSnapshot().value as SupervisorState,
     child: (id) => children.children.get(id),

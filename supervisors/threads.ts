@@ -20,6 +20,7 @@ export function threadsSpec(count: number): SupervisorSpec {
     role: 'thread',
     slot,
     restart: 'permanent',
+    significant: false,
     shutdownMs: defaults.shutdownMs,
   });
   return {
@@ -29,13 +30,19 @@ export function threadsSpec(count: number): SupervisorSpec {
     strategy: 'one_for_one',
     intensity: defaultIntensity,
     children: Array.from({ length: count }, (_, index) => thread(index + 1)),
+    autoShutdown: 'never',
     onDemand: false,
     restart: 'permanent',
+    significant: false,
+    shutdownMs: Number.POSITIVE_INFINITY,
   };
 }
 
 /** @param withinMs what is left of a shutdown time when the node is stopping */
-export function threadPort(hosts: HostSlots, withinMs: (shutdownMs: number) => number): ChildPort {
+export function threadPort(
+  hosts: HostSlots,
+  withinMs: (shutdownMs: number) => number,
+): Pick<ChildPort, 'start' | 'stop'> {
   return {
     start: async (child) => hosts.start(slotOf(child)),
     stop: async (child) => {

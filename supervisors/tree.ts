@@ -11,22 +11,31 @@
  * Invariants:
  * 1. An address has one supervisor: the static one above it, or the group of the actor that spawned it.
  * 2. Spawned children go before their owner's life does, and a new life starts only when they are down.
- * 3. `ensure` says `absent` only where nothing would come: what is between two lives is `restarting`.
+ * 3. A stop takes no longer than its own time, that of the subtree it belongs to, and that of the node; what has not
+ *    ended by then is dropped (its thread, should it hang, is the watchdog's matter).
+ * 4. Exits come in rounds, and so many starts are under way at once; stops and escalations wait behind neither.
+ * 5. `ensure` says `absent` only where nothing would come: what is between two lives is `restarting`.
  */
 
-import { type Address, nameOf } from '../runtime/address.ts';
+import { type Address, childOf, nameOf, parentOf } from '../runtime/address.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { App, RestartIntensity } from '../runtime/define-app.ts';
 import { type ErrorData, TroupeError } from '../runtime/errors.ts';
+import { limits } from '../runtime/limits.ts';
 import { type Log, silentLog } from '../runtime/log.ts';
 import { type Random, systemRandom } from '../runtime/random.ts';
-import type { Activations, HostSlots, SupervisionPort } from '../runtime/supervision.ts';
+import type { Activations, HeldActor, HostSlots, LifeNews, SupervisionPort } from '../runtime/supervision.ts';
 import type { ChildPort } from './carry-out.ts';
 import type { ChildNews } from './child-life.ts';
 import { type ActorSpec, type ChildSpec, defaultIntensity, type SupervisorSpec, specsOf } from './child-spec.ts';
-import { describeChild, type SupervisorReport, type TreeNode, type TreeStatus } from './describe.ts';
-import { ensure, type Place, placesBelow, supervisorAbove } from './presence.ts';
+import { createDeadlines, inTime } from './deadlines.ts';
+import { describeChild, type SupervisorReport, type Surroundings, type TreeNode, type TreeStatus } from './describe.ts';
+import { createHolds, heldText } from './holds.ts';
+import { createPacer } from './pace.ts';
+import { ensure, type Place, placesBelow, presence, specifiedAt, supervisorAbove } from './presence.ts';
 import { createSpawnedGroups, spawnedSpec } from './spawned.ts';
+import { createStartGate } from './start-gate.ts';
+import { createSubtreeActions, type Pausing, type SubtreeActions } from './subtree.ts';
 import { createSupervisor, type Supervisor, type SupervisorOptions } from './supervisor.ts';
 import { threadExit, threadPort, threadsAddress, threadsSpec } from './threads.ts';
 import { createTreeEvents, type TreeEvent } from './tree-events.ts';
@@ -36,6 +45,8 @@ export interface TreeOptions {
   readonly activations: Activations;
   /** The host threads; none where actors run in the main thread. */
   readonly hosts?: HostSlots;
+  /** How actors are paused; without it, nothing can be. */
+  readonly pausing?: Pausing;
   /** How many threads; default 2. */
   readonly threads?: number;
   /** The budget of the app's top supervisor; default 5 within 60,000 ms. */
@@ -53,6 +64,8 @@ export interface Tree {
   /** Stops the app in reverse, then the threads; resolves at the latest after `withinMs`. */
   stop(withinMs: number): Promise<void>;
   readonly port: SupervisionPort;
+  /** What an operator may do to a part of the tree. */
+  readonly subtrees: SubtreeActions;
   /** The top-level nodes, `/system` first. */
   describe(): readonly TreeNode[];
   /** The supervisor at a path: `/` is the app's top one, an actor's address its spawned children. */
@@ -61,11 +74,19 @@ export interface Tree {
   onEvent(listener: (event: TreeEvent) => void): () => void;
 }
 
+/** What the runtime may take beyond its time before an actor that does not stop is left behind. */
+const dropSlackMs = 500;
+
 /** @throws TroupeError `INVALID_MESSAGE` or `INVALID_ADDRESS` when the app's tree is wrong */
 export function createTree(options: TreeOptions): Tree {
   const { app, activations, hosts, threads = 2, clock = systemClock, random = systemRandom, log = silentLog } = options;
   const { emit, listen } = createTreeEvents(log);
-  let stopByMs = Number.POSITIVE_INFINITY;
+  const deadlines = createDeadlines(clock);
+  const pace = createPacer(clock, limits.exitsPerRound);
+  const gate = createStartGate(limits.nodeStarts);
+  const holds = createHolds();
+  const lifeListeners: ((news: LifeNews) => void)[] = [];
+  let isStopping = false;
 
   const top: SupervisorSpec = {
     id: 'app',
@@ -74,8 +95,11 @@ export function createTree(options: TreeOptions): Tree {
     strategy: 'one_for_one',
     intensity: options.intensity ?? defaultIntensity,
     children: specsOf(app),
+    autoShutdown: 'never',
     onDemand: false,
     restart: 'permanent',
+    significant: false,
+    shutdownMs: Number.POSITIVE_INFINITY,
   };
   const rootSpec: SupervisorSpec = {
     ...top,
@@ -84,12 +108,11 @@ export function createTree(options: TreeOptions): Tree {
     intensity: { max: 0, withinMs: 1 },
     children: hosts === undefined ? [top] : [threadsSpec(threads), top],
   };
-  const root: Place = { spec: rootSpec, parent: undefined, incarnation: 1 };
+  const root: Place = { spec: rootSpec, parent: undefined, incarnation: 1, livesBefore: new Map() };
   const places = placesBelow(root);
   const groups = createSpawnedGroups((group) => supervise(group), spawnedGaveUp);
-  const withinMs = (shutdownMs: number): number => Math.max(0, Math.min(shutdownMs, stopByMs - clock.monotonic()));
 
-  const threadsPort = hosts === undefined ? undefined : threadPort(hosts, withinMs);
+  const threadsPort = hosts && threadPort(hosts, (shutdownMs) => deadlines.leftMs(threadsAddress, shutdownMs));
   const port: ChildPort = {
     start(child) {
       if (child.role === 'actor') return startActor(child);
@@ -98,50 +121,68 @@ export function createTree(options: TreeOptions): Tree {
     },
     async stop(child) {
       if (child.role === 'actor') await stopActor(child);
-      else if (child.role === 'supervisor') await places.get(child.address)?.life?.stop();
+      else if (child.role === 'supervisor')
+        await deadlines.during(child.address, child.shutdownMs, async () => places.get(child.address)?.life?.stop());
       else await threadsPort?.stop(child);
     },
+    leftMs: (child) => deadlines.leftMs(child.address, child.shutdownMs),
   };
 
   async function startActor(spec: ActorSpec): Promise<{ readonly incarnation: number }> {
-    await groups.end(spec.address);
+    const { address, definition } = spec;
+    await groups.end(address);
     try {
-      const { address, definition } = spec;
-      return await activations.start({ address, definition, input: spec.input() });
+      return await gate.run(address, async () => {
+        const pause = holds.over('paused', address);
+        if (pause !== undefined) await options.pausing?.pause(address, heldText(pause));
+        return await activations.start({ address, definition, input: spec.input() });
+      });
     } catch (thrown) {
-      await groups.end(spec.address);
+      await groups.end(address);
       throw thrown;
     }
   }
 
   async function stopActor(spec: ActorSpec): Promise<void> {
-    await groups.end(spec.address);
-    await activations.stop(spec.address, withinMs(spec.shutdownMs));
+    const { address, shutdownMs } = spec;
+    gate.withdraw(address);
+    await groups.end(address);
+    const leftMs = deadlines.leftMs(address, shutdownMs);
+    if (!(await inTime(clock, leftMs + dropSlackMs, activations.stop(address, leftMs))))
+      log.warn({ address, shutdownMs }, 'an actor did not stop in time and is dropped');
   }
 
   async function startSupervisor(spec: SupervisorSpec): Promise<{ readonly incarnation: number }> {
     const place = places.get(spec.address);
     if (place === undefined) throw new TypeError(`${spec.address} has no place in the tree`);
     const incarnation = ++place.incarnation;
-    const { strategy, intensity, children } = spec;
+    if (spec.strategy !== 'dynamic')
+      for (const { spec: child, lives } of place.life?.children() ?? [])
+        place.livesBefore.set(child.id, (place.livesBefore.get(child.id) ?? 0) + lives);
+    const ended = (cause: 'gave-up' | 'shutdown', error?: ErrorData): void => {
+      const why = error === undefined ? {} : { error };
+      place.parent?.life?.childExited({ id: spec.id, incarnation, cause, charged: true, ...why });
+    };
     place.life = supervise({
-      address: spec.address,
-      strategy,
-      intensity,
-      children,
-      onGaveUp: (error) => {
+      ...spec,
+      onGaveUp(error) {
         emit({ type: 'gave-up', address: spec.address, role: 'supervisor', kind: 'supervisor', incarnation, error });
-        place.parent?.life?.childExited({ id: spec.id, incarnation, cause: 'gave-up', charged: true, error });
+        ended('gave-up', error);
       },
+      onShutDown: () => ended('shutdown'),
     });
     await place.life.start();
     return { incarnation };
   }
 
   function supervise(
-    own: Pick<SupervisorOptions, 'address' | 'strategy' | 'intensity' | 'children' | 'onGaveUp'>,
+    own: Pick<SupervisorSpec, 'address' | 'strategy' | 'intensity' | 'autoShutdown' | 'children'> &
+      Pick<SupervisorOptions, 'onGaveUp' | 'onShutDown'>,
   ): Supervisor {
-    return createSupervisor({ ...own, port, clock, random, log, onNews: hear });
+    const { address, strategy, intensity, autoShutdown, children, onGaveUp, onShutDown } = own;
+    const isHeld = (child: ChildSpec): boolean => holds.at('stopped', child.address as Address) !== undefined;
+    const given = { address, strategy, intensity, autoShutdown, children, onGaveUp, onShutDown };
+    return createSupervisor({ ...given, isHeld, port, clock, random, log, pace, onNews: hear });
   }
 
   /** An actor's spawned children failed too often: that is a charged failure of the actor. */
@@ -161,23 +202,44 @@ export function createTree(options: TreeOptions): Tree {
     // Its spawned children end with the life that spawned them; the next life waits for that in `startActor`.
     if (news.type === 'exited' && spec.role === 'actor') void groups.end(spec.address);
     emit({ ...rest, address: spec.address, role: spec.role, kind: kindOf(spec) });
+    const life = lifeNewsOf(news);
+    if (life !== undefined) for (const listener of lifeListeners) listener(life);
   }
 
   const above = (address: Address): Supervisor | undefined => supervisorAbove(address, places, groups);
 
   activations.onExit((exit) => {
     const { address, ...rest } = exit;
-    above(address)?.childExited({ ...rest, id: nameOf(address) });
+    pace(() => above(address)?.childExited({ ...rest, id: nameOf(address) }));
   });
   hosts?.onExit((exit) => places.get(threadsAddress)?.life?.childExited(threadExit(exit)));
 
+  /** What an operator's stop keeps from running. */
+  function held(address: Address): HeldActor | undefined {
+    const hold = holds.over('stopped', address);
+    if (hold === undefined) return undefined;
+    const own = hold.address === address ? hold.spawned?.definition : undefined;
+    const definition = own ?? specifiedAt(address, places, groups);
+    const isBelowActor = hold.address !== address && !places.has(hold.address);
+    if (definition === undefined && !isBelowActor) return undefined;
+    return { definition: typeof definition === 'object' ? definition : undefined, reason: heldText(hold) };
+  }
+
   const treePort: SupervisionPort = {
-    ensure: (address) => ensure(address, places, groups, Number.isFinite(stopByMs)),
+    async ensure(address) {
+      return held(address) === undefined ? await ensure(address, places, groups, isStopping) : 'held';
+    },
+    held,
     async spawn(owner, child) {
       const spec = spawnedSpec(owner, child);
       const life = above(owner)?.child(nameOf(owner));
       if (life?.spec.role !== 'actor' || (life.status !== 'running' && life.status !== 'starting'))
         throw new TroupeError('NOT_FOUND', `${owner} is not running, so it cannot spawn "${child.name}"`);
+      const hold = holds.at('stopped', spec.address);
+      if (hold !== undefined) {
+        hold.spawned = spec;
+        return;
+      }
       const group = groups.open(owner);
       const known = group.child(child.name);
       if (known !== undefined && known.status !== 'stopping') return;
@@ -185,31 +247,50 @@ export function createTree(options: TreeOptions): Tree {
       await group.startChild(spec);
     },
     async stopChild(owner, name) {
+      const hold = holds.at('stopped', childOf(owner, name));
+      if (hold !== undefined) delete hold.spawned;
       await groups.at(owner)?.stopChild(name);
+    },
+    lives: {
+      presence: (address) => presence(address, places, groups),
+      onLife: (listener) => void lifeListeners.push(listener),
     },
   };
 
-  const surroundings = {
-    supervisorOf: (spec: SupervisorSpec) => places.get(spec.address)?.life,
-    groupOf: (spec: ChildSpec) => (spec.role === 'actor' ? groups.at(spec.address) : undefined),
+  const surroundings: Surroundings = {
+    livesBefore: (spec) => places.get(parentOf(spec.address as Address) ?? '/')?.livesBefore.get(spec.id) ?? 0,
+    heldBy: (kind, spec) => (spec.address === '/' ? undefined : holds.over(kind, spec.address)),
+    supervisorOf: (spec) => places.get(spec.address)?.life,
+    groupOf: (spec) => (spec.role === 'actor' ? groups.at(spec.address) : undefined),
   };
   const describePlace = (place: Place): TreeNode =>
     describeChild(place.spec, place.parent?.life?.child(place.spec.id), surroundings);
 
+  function nodeAt(path: string): TreeNode | undefined {
+    const place = places.get(path);
+    if (place !== undefined) return describePlace(place);
+    const life = path === '/' ? undefined : above(path as Address)?.child(nameOf(path as Address));
+    return life && describeChild(life.spec, life, surroundings);
+  }
+
   return {
     async start() {
-      root.life = supervise({ ...rootSpec, onGaveUp: (error) => options.onGiveUp?.(error) });
+      root.life = supervise({ ...rootSpec, onGaveUp: (error) => options.onGiveUp?.(error), onShutDown() {} });
       await root.life.start();
     },
     async stop(graceMs) {
       if (root.life === undefined) return;
-      stopByMs = clock.monotonic() + graceMs;
-      const { promise: late, resolve } = Promise.withResolvers<void>();
-      const cancel = clock.after(graceMs, resolve, { keepAlive: true });
-      await Promise.race([root.life.stop(), late]);
-      cancel();
+      isStopping = true;
+      const life = root.life;
+      // The bound stays: what is not down by then is given no time at all.
+      await inTime(
+        clock,
+        graceMs,
+        deadlines.during('/', graceMs, () => life.stop()),
+      );
     },
     port: treePort,
+    subtrees: createSubtreeActions({ clock, holds, places, groups, pausing: options.pausing, describe: nodeAt }),
     describe() {
       const threadsPlace = places.get(threadsAddress);
       const topPlace = places.get('/');
@@ -226,18 +307,25 @@ export function createTree(options: TreeOptions): Tree {
     },
     supervisor(path) {
       const place = places.get(path);
-      const owner = place === undefined && path !== '/' ? (path as Address) : undefined;
-      const life = place?.life ?? (owner === undefined ? undefined : groups.at(owner));
-      const ownerLife = owner === undefined ? undefined : above(owner)?.child(nameOf(owner));
-      const node =
-        place !== undefined
-          ? describePlace(place)
-          : ownerLife && describeChild(ownerLife.spec, ownerLife, surroundings);
+      const life = place?.life ?? (path === '/' ? undefined : groups.at(path as Address));
+      const node = nodeAt(path);
       if (life === undefined || node === undefined) return undefined;
       return { node, state: life.state(), budgetLeft: life.budgetLeft(), recentRestarts: life.restarts() };
     },
     onEvent: listen,
   };
+}
+
+function lifeNewsOf({ type, spec, incarnation, cause }: ChildNews): LifeNews | undefined {
+  const { address, role } = spec;
+  if (type === 'restarting') return undefined;
+  if (type === 'started') return { type, address, role, incarnation };
+  return { type: 'ended', address, role, incarnation, cause: type === 'stopped' ? 'stopped' : causeOf(cause) };
+}
+
+/** A start that failed was no life, and its news tell of the one before, which nobody watches any more. */
+function causeOf(cause: ChildNews['cause']): Exclude<LifeNews['cause'], undefined> {
+  return cause === undefined || cause === 'start-failed' ? 'failed' : cause;
 }
 
 function kindOf(spec: ChildSpec): string {
@@ -247,5 +335,6 @@ function kindOf(spec: ChildSpec): string {
 function systemStatus(root: Supervisor | undefined): TreeStatus {
   const state = root?.state() ?? 'idle';
   if (state === 'idle') return 'stopped';
-  return state === 'failing' ? 'stopping' : state;
+  if (state === 'failing' || state === 'shuttingDown') return 'stopping';
+  return state === 'shutDown' ? 'stopped' : state;
 }

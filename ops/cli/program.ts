@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   faults: async () => (await import('../faults/command.ts')).faultsCommand(),
   torture: async () => (await import('../torture/command.ts')).tortureCommand(),
   bench: async () => (await import('../bench/command.ts')).benchCommand(),
+  upgrade: async () => (await import('./upgrade.ts')).upgradeCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
   test: async () => (await import('./test.ts')).testCommand(),

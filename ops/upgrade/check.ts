@@ -1,0 +1,135 @@
+/**
+ * Takes everything that is stored through the code of an app, and says what would break. It reads the engine page by
+ * page and writes nothing.
+ *
+ * A node may be running meanwhile. Mail is read before the snapshots and the marks of what was taken after them, so no
+ * message is stepped on a state that holds it already.
+ */
+
+import { readRecord } from '../../runtime/activation/restoring.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { EngineReading } from '../../runtime/engines/reading.ts';
+import { shardNames } from '../../runtime/mailbox/shards.ts';
+import { storedState } from './rehearsal.ts';
+import { Rehearsals, type Stopped } from './rehearsals.ts';
+import { Findings, type UpgradeReport, verdictOf } from './report.ts';
+import type { Trial, TrialResult } from './trial.ts';
+import { readTaken, readWaitingMail, turnsOf } from './waiting-turns.ts';
+
+export interface UpgradeCheckOptions {
+  readonly reading: EngineReading;
+  readonly namespace: string;
+  /** Path of the app module; absent for the application that comes with Troupe. */
+  readonly app: string | undefined;
+  /** Settings of the default application. */
+  readonly application: unknown;
+  /** Longest time of one turn, in milliseconds. */
+  readonly turnLimitMs: number;
+  /** How many actors are named of each group. */
+  readonly examples: number;
+  readonly clock: Clock;
+  readonly signal?: AbortSignal;
+}
+
+/** Records in hand at once. */
+const pageRecords = 100;
+/** After so many hangs of one kind the rest of it is left out. */
+const hangsOfKindMax = 5;
+
+/** @throws CommandFailed when the app cannot be used; rejects with what the engine rejects with */
+export async function checkUpgrade(options: UpgradeCheckOptions): Promise<UpgradeReport> {
+  const { reading, clock } = options;
+  const startedMs = clock.monotonic();
+  const rehearsals = new Rehearsals(options);
+  const findings = new Findings(options.examples);
+  const hangs = new Map<string, number>();
+  const looked = { snapshots: 0, migrated: 0, changed: 0, messages: 0, timers: 0 };
+  let leftOut = 0;
+  let unplaced = 0;
+
+  const note = (trial: Trial, outcome: TrialResult | Stopped): void => {
+    if (trial.record !== undefined) looked.snapshots += 1;
+    if ('stopped' in outcome) {
+      const finding = findingOf(trial, outcome);
+      hangs.set(finding.kind, (hangs.get(finding.kind) ?? 0) + 1);
+      findings.add(finding);
+      return;
+    }
+    looked.migrated += outcome.migrated ? 1 : 0;
+    looked.changed += outcome.changed ? 1 : 0;
+    looked.messages += outcome.messages;
+    looked.timers += outcome.timers;
+    unplaced += outcome.unplaced ? 1 : 0;
+    for (const finding of outcome.findings) findings.add(finding);
+  };
+
+  const run = async (trials: readonly Trial[]): Promise<void> => {
+    const wanted = trials.filter((trial) => (hangs.get(kindOf(trial)) ?? 0) < hangsOfKindMax);
+    leftOut += trials.length - wanted.length;
+    const outcomes = await rehearsals.run(wanted);
+    for (const [index, trial] of wanted.entries()) note(trial, outcomes[index] as TrialResult | Stopped);
+  };
+
+  try {
+    // An app that cannot be loaded is said before anything is read.
+    await rehearsals.prepare();
+    for (const shard of shardNames(reading.shards)) {
+      const mail = new Map(await readWaitingMail(reading, shard));
+      const nowMs = await reading.nowMs();
+      let after = '';
+      for (;;) {
+        options.signal?.throwIfAborted();
+        const page = await reading.store.page(shard, 'actor', after, pageRecords);
+        const taken = mail.size === 0 ? new Map() : await readTaken(reading, shard);
+        await run(
+          page.map(({ key, value }) => ({
+            address: key,
+            record: value,
+            turns: turnsOf(value, mail.get(key) ?? [], taken, nowMs),
+          })),
+        );
+        for (const { key } of page) mail.delete(key);
+        const last = page.at(-1);
+        if (last === undefined || page.length < pageRecords) break;
+        after = last.key;
+      }
+      const taken = await readTaken(reading, shard);
+      const unstored = [...mail].map(([address, waiting]) => ({
+        address,
+        turns: turnsOf(undefined, waiting, taken, nowMs),
+      }));
+      await run(unstored.filter(({ turns }) => turns.length > 0));
+    }
+  } finally {
+    await rehearsals.close();
+  }
+  const breaks = findings.groups();
+  return {
+    ...verdictOf(breaks, leftOut),
+    engine: reading.description,
+    namespace: options.namespace,
+    looked,
+    leftOut,
+    unplaced,
+    elapsedMs: Math.round(clock.monotonic() - startedMs),
+    breaks,
+  };
+}
+
+const kindOf = ({ record }: Trial): string => (record === undefined ? '' : readRecord(record).kind);
+
+function findingOf(trial: Trial, { stopped, turn, why }: Stopped) {
+  const at = trial.turns[turn - 1];
+  const type = at === undefined ? undefined : 'timer' in at ? typeOf(at.timer.event) : at.envelope.type;
+  return {
+    break: stopped,
+    address: trial.address,
+    kind: kindOf(trial),
+    state: trial.record === undefined ? '-' : storedState(readRecord(trial.record).snapshot),
+    why: `${at === undefined ? 'while it was restored' : `in turn ${turn} of what waits`}: ${why}`,
+    count: 1,
+    ...(type === undefined ? {} : { type }),
+  };
+}
+
+const typeOf = (event: unknown): string => (event as { readonly type: string }).type;

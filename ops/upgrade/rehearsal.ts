@@ -1,0 +1,231 @@
+/**
+ * Takes stored actors through the code of an app with all effects off: nothing is started, sent or kept. What a turn
+ * wants done waits for its commit (`Stepper.finish`), and no turn here is ever committed.
+ */
+
+import type { AnyActorLogic } from 'xstate';
+import { createProgram } from '../../runtime/activation/machine.ts';
+import { asMachine } from '../../runtime/activation/machine-shape.ts';
+import { readRecord, stateText, unfitRecord } from '../../runtime/activation/restoring.ts';
+import type { LogicEvent, Program, Stepper } from '../../runtime/activation/stepper.ts';
+import { type Address, nameOf, parentOf } from '../../runtime/address.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import type { ActorDefinition } from '../../runtime/define-actor.ts';
+import type { App } from '../../runtime/define-app.ts';
+import { messageInfo } from '../../runtime/envelope.ts';
+import { textOf } from '../../runtime/errors.ts';
+import { checkMessage } from '../../runtime/host/validate.ts';
+import { type ActorSpec, type ChildSpec, type SupervisorSpec, specsOf } from '../../supervisors/child-spec.ts';
+import type { Break, Finding, Trial, TrialResult, TrialTurn } from './trial.ts';
+
+/** Runs one trial; `onTurn` hears of each turn before it begins. */
+export type Rehearse = (trial: Trial, onTurn: (turn: number) => void) => TrialResult;
+
+const quiet = { onEvent() {}, onEffect() {}, onUnaddressed() {}, onLog() {}, within() {} };
+
+/** Longest reason that is reported, in characters. */
+const whyCharacters = 500;
+
+/** @throws TroupeError when the tree of the app is wrong */
+export function createRehearsal(app: App): Rehearse {
+  const kinds = new Map(app.definitions.map((definition) => [definition.kind, definition]));
+  const specOf = specFinder(specsOf(app));
+  const programs = new Map<ActorDefinition, Program>();
+
+  const programOf = (definition: ActorDefinition): Program => {
+    let program = programs.get(definition);
+    if (program === undefined) {
+      program = createProgram(definition);
+      programs.set(definition, program);
+    }
+    return program;
+  };
+
+  return (trial, onTurn) => {
+    const stored = trial.record === undefined ? undefined : readRecord(trial.record);
+    const spec = specOf(trial.address as Address);
+    const definition = spec?.definition ?? (stored === undefined ? undefined : kinds.get(stored.kind));
+    const kind = stored?.kind || (definition?.kind ?? '');
+    const migrated = stored !== undefined && stored.fault === undefined && stored.version !== definition?.version;
+    const notes = new Notes(trial.address, kind);
+    const result = (rest: Partial<TrialResult> = {}): TrialResult => ({
+      findings: notes.findings(),
+      migrated: false,
+      changed: false,
+      messages: 0,
+      timers: 0,
+      unplaced: false,
+      ...rest,
+    });
+
+    onTurn(0);
+    if (definition === undefined) {
+      if (stored === undefined) return result({ unplaced: true });
+      const known = [...kinds.keys()].join(', ');
+      const why = stored.fault ?? `the app defines no kind "${stored.kind}"; it defines: ${known}`;
+      notes.add('unreadable', storedState(stored.snapshot), why);
+      return result();
+    }
+    const program = programOf(definition);
+    const stepper = program.stepper(quiet, systemClock, `${trial.address}#0`);
+    if (stored !== undefined) {
+      const unfit =
+        definition.persist === 'snapshot'
+          ? unfitRecord(stored, definition)
+          : `the kind "${definition.kind}" no longer persists: what is stored would not be read`;
+      if (unfit !== undefined) {
+        notes.add('unreadable', storedState(stored.snapshot), unfit);
+        return result();
+      }
+      try {
+        stepper.restore(stored.snapshot, stored.version);
+      } catch (thrown) {
+        notes.add('unreadable', storedState(stored.snapshot), textOf(thrown));
+        return result();
+      }
+      for (const { event } of stored.timers) {
+        const type = (event as LogicEvent).type;
+        if (!handles(definition.logic, type))
+          notes.add(
+            'timer',
+            stateText(stepper.state() ?? '-'),
+            `no state handles the event "${type}" of a timer`,
+            type,
+          );
+      }
+    } else {
+      try {
+        const { failure } = stepper.start(spec?.input(), true);
+        if (failure !== undefined) throw failure.thrown;
+      } catch (thrown) {
+        notes.add('throws', '-', `it does not start: ${textOf(thrown)}`);
+        return result();
+      }
+    }
+    const counts = stepThrough(trial.turns, definition, stepper, notes, onTurn);
+    const changed = stored !== undefined && !migrated && stored.shape !== program.shape;
+    return result({ ...counts, migrated, changed });
+  };
+}
+
+function stepThrough(
+  turns: readonly TrialTurn[],
+  definition: ActorDefinition,
+  stepper: Stepper,
+  notes: Notes,
+  onTurn: (turn: number) => void,
+): { readonly messages: number; readonly timers: number } {
+  let messages = 0;
+  let timers = 0;
+  const gone = new Set<string>();
+  for (const [index, turn] of turns.entries()) {
+    onTurn(index + 1);
+    const state = stateText(stepper.state() ?? '-');
+    let event: LogicEvent;
+    let message: string | undefined;
+    if ('timer' in turn) {
+      if (gone.has(turn.timer.id)) continue;
+      timers += 1;
+      event = turn.timer.event as LogicEvent;
+    } else {
+      const { envelope } = turn;
+      messages += 1;
+      const checked = checkMessage(definition, envelope.type, envelope.payload);
+      if ('refused' in checked) {
+        notes.add('rejected', state, `${checked.refused.reason}: ${checked.refused.message}`, envelope.type);
+        continue;
+      }
+      event = { type: envelope.type, payload: checked.payload, message: messageInfo(envelope) };
+      message = envelope.id;
+    }
+    const { failure, timersCancelled, timersSet, done } = stepper.step(event, true, message);
+    // The logic stays as it was; a node would try again, and make the message a dead letter in the end.
+    if (failure !== undefined) notes.add('throws', state, textOf(failure.thrown), event.type);
+    for (const id of timersCancelled) gone.add(id);
+    for (const { id } of timersSet) gone.add(id);
+    if (done) break;
+    if (definition.persist !== 'snapshot') continue;
+    try {
+      stepper.persisted();
+    } catch (thrown) {
+      notes.add('throws', state, `its state cannot be stored: ${textOf(thrown)}`, event.type);
+      break;
+    }
+  }
+  return { messages, timers };
+}
+
+/** What was found of one actor: the same break of several turns is one finding. */
+class Notes {
+  readonly #address: string;
+  readonly #kind: string;
+  readonly #found = new Map<string, Finding>();
+
+  constructor(address: string, kind: string) {
+    this.#address = address;
+    this.#kind = kind;
+  }
+
+  add(sort: Break, state: string, why: string, type?: string): void {
+    const key = `${sort} ${state} ${type ?? ''}`;
+    const count = (this.#found.get(key)?.count ?? 0) + 1;
+    const first = this.#found.get(key)?.why ?? why.split('\n')[0]?.slice(0, whyCharacters) ?? '';
+    this.#found.set(key, {
+      break: sort,
+      address: this.#address,
+      kind: this.#kind,
+      state,
+      why: first,
+      count,
+      ...(type === undefined ? {} : { type }),
+    });
+  }
+
+  findings(): Finding[] {
+    return [...this.#found.values()];
+  }
+}
+
+/** What the tree starts at an address; `undefined` for what only actors spawn. */
+function specFinder(top: readonly ChildSpec[]): (address: Address) => ActorSpec | undefined {
+  const actors = new Map<string, ActorSpec>();
+  const groups = new Map<string, SupervisorSpec>();
+  const settle = (specs: readonly ChildSpec[]): void => {
+    for (const spec of specs) {
+      if (spec.role === 'actor') actors.set(spec.address, spec);
+      if (spec.role !== 'supervisor') continue;
+      groups.set(spec.address, spec);
+      settle(spec.children);
+    }
+  };
+  settle(top);
+  return (address) => {
+    const known = actors.get(address);
+    if (known !== undefined) return known;
+    try {
+      return groups.get(parentOf(address) ?? '/')?.template?.(nameOf(address));
+    } catch {
+      return undefined;
+    }
+  };
+}
+
+/** The state that a stored snapshot names, readable or not. */
+export function storedState(snapshot: string): string {
+  try {
+    const { value } = JSON.parse(snapshot) as { readonly value?: unknown };
+    return value === undefined ? '-' : stateText(value);
+  } catch {
+    return '-';
+  }
+}
+
+/** Whether any state of a machine has a transition for this event; a reducer takes every event. */
+function handles(logic: AnyActorLogic, type: string): boolean {
+  const machine = asMachine(logic);
+  if (machine === undefined) return true;
+  return machine.events.some((descriptor) => {
+    const name = String(descriptor);
+    return name === '*' || name === type || (name.endsWith('.*') && type.startsWith(name.slice(0, -1)));
+  });
+}

@@ -1,0 +1,66 @@
+/** Actors of `test/apps/orders.ts` as they are stored, written into an engine without running them. */
+
+import type { Address } from '../../runtime/address.ts';
+import type { Engine } from '../../runtime/engines/engine.ts';
+import type { Timer } from '../../runtime/host/messages.ts';
+import { type ActorRecord, storeOperations } from '../../runtime/mailbox/actor-record.ts';
+import { encodeBatch, encodeEntry } from '../../runtime/mailbox/batch.ts';
+import { shardNames, shardOf } from '../../runtime/mailbox/shards.ts';
+
+export const shards = 4;
+const recordsPerCommit = 500;
+
+export interface StoredOrder {
+  readonly name: string;
+  readonly state?: unknown;
+  readonly context?: unknown;
+  readonly timers?: readonly Timer[];
+  readonly kind?: string;
+}
+
+export const addressOf = (name: string): Address => `/orders/${name}` as Address;
+
+function recordOf({
+  state = 'open',
+  context = { items: ['tea'] },
+  timers = [],
+  kind = 'order',
+}: StoredOrder): ActorRecord {
+  const snapshot = JSON.stringify({ status: 'active', value: state, historyValue: {}, context, children: {} });
+  return { kind, version: 1, shape: 'of the first', incarnation: 1, timers, snapshot };
+}
+
+/** Writes records as a node would, one lease and a few commits a shard. */
+export async function storeOrders(engine: Engine, orders: readonly StoredOrder[]): Promise<void> {
+  for (const shard of shardNames(shards)) {
+    const lease = await engine.leases.acquire(shard, { node: 1, ttlMs: 60_000 });
+    if (!('nonce' in lease)) throw new Error(`${shard} is held`);
+    const mine = orders.filter(({ name }) => shardOf(addressOf(name), shards) === shard);
+    let { seq } = lease;
+    for (let start = 0; start < mine.length; start += recordsPerCommit) {
+      const operations = mine
+        .slice(start, start + recordsPerCommit)
+        .flatMap((order) => storeOperations(addressOf(order.name), recordOf(order), order.timers?.[0]?.dueMs));
+      const outcome = await engine.store.commit(shard, { nonce: lease.nonce, seq }, operations);
+      if (outcome !== 'committed') throw new Error(`${shard}: ${outcome}`);
+      seq += 1;
+    }
+    await engine.leases.release(shard, lease.nonce);
+  }
+}
+
+let sent = 0;
+
+/** Puts messages into the mailbox of an order, in one job. */
+export async function mailOrder(
+  engine: Engine,
+  name: string,
+  messages: readonly { readonly type: string; readonly payload: unknown; readonly deadlineMs?: number }[],
+): Promise<void> {
+  const entries = messages.map((message) => {
+    sent += 1;
+    const envelope = { id: `m${sent}`, to: addressOf(name), delivery: 'at-least-once', attempt: 1, ...message };
+    return encodeEntry(sent, sent - 1, JSON.stringify(envelope));
+  });
+  await engine.transport.add(shardOf(addressOf(name), shards), encodeBatch('node:1', entries));
+}
