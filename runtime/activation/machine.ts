@@ -364,6 +364,8 @@ const effectTypes: ReadonlySet<string> = new Set([
   'troupe.tell',
   'troupe.spawn',
   'troupe.stop',
+  'troupe.watch',
+  'troupe.unwatch',
 ] satisfies Effect['type'][]);
 
 function isEffect(event: unknown): event is Effect {
