@@ -86,6 +86,7 @@ const keeper = defineActor({ kind: 'keeper', messages, logic: machine, persist: 
 export default defineApp({
   tree: [
     { id: 'sentries', strategy: 'dynamic', onDemand: true, child: { actor: sentry }, intensity: { max: 100 } },
+    { id: 'brief', strategy: 'dynamic', onDemand: true, child: { actor: sentry, shutdownMs: 200 } },
     { id: 'keepers', strategy: 'dynamic', onDemand: true, child: { actor: keeper }, intensity: { max: 100 } },
   ],
 });
