@@ -58,6 +58,17 @@ export interface Activations {
   onExit(listener: (exit: ActivationExit) => void): void;
 }
 
+/** An actor's wish for a child. */
+export interface SpawnOrder {
+  readonly name: string;
+  readonly definition: ActorDefinition;
+  readonly input?: unknown;
+  /** Number of the wish, rising for each parent: a wish that is repeated, or comes late, is told by it. */
+  readonly gen?: number;
+  /** The life of the parent that wishes; a wish of a former one is refused. */
+  readonly incarnation?: number;
+}
+
 /** What the runtime asks of the tree. */
 export interface SupervisionPort {
   /**
@@ -68,12 +79,9 @@ export interface SupervisionPort {
   /** What is known of an actor that is `held`; `undefined` when it is not. A tree without operators has none. */
   held?(address: Address): HeldActor | undefined;
   /** Starts a child of an actor. A name in use is left alone. */
-  spawn(
-    parent: Address,
-    child: { readonly name: string; readonly definition: ActorDefinition; readonly input?: unknown },
-  ): Promise<void>;
-  /** Stops a child of an actor. */
-  stopChild(parent: Address, name: string): Promise<void>;
+  spawn(parent: Address, child: SpawnOrder): Promise<void>;
+  /** Stops a child of an actor; with a generation, none that was wished for after it. */
+  stopChild(parent: Address, name: string, gen?: number): Promise<void>;
   /** What death watch lives on; without it nobody can be watched. */
   readonly lives?: Lives;
 }

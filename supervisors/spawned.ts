@@ -1,6 +1,10 @@
 /**
  * The children that actors spawn: each owner has a dynamic group of its own, opened by its first `spawn`, whose
  * children stand one level below the owner's address and never outlive its life.
+ *
+ * Each wish for a child has a number, its generation. Orders may be repeated and come late: one that names a generation
+ * below the last wish for that name is ignored; the others are carried out one after another, and only the last of them
+ * counts. So a new child of a name starts when the old one has ended, and a late stop never meets it.
  */
 
 import type { Address } from '../runtime/address.ts';
@@ -14,6 +18,8 @@ export interface SpawnedChild {
   readonly name: string;
   readonly definition: ActorDefinition;
   readonly input?: unknown;
+  /** Of the wish; default: one more than the last of this name. */
+  readonly gen?: number;
 }
 
 /** A spawned child is `transient`: a worker that has done its work is not started again. */
@@ -34,8 +40,12 @@ export function spawnedSpec(owner: Address, child: SpawnedChild): ActorSpec {
 /** The groups of all owners that have spawned. */
 export interface SpawnedGroups {
   at(owner: Address): Supervisor | undefined;
-  /** The group of an owner, running; a new one where there is none. */
-  open(owner: Address): Supervisor;
+  /** A child is wanted; one that is there already is left alone. Rejects when its start failed. */
+  spawn(owner: Address, spec: ActorSpec, gen?: number): Promise<void>;
+  /** A child is wanted no longer. Without a generation, whichever there is. */
+  stop(owner: Address, name: string, gen?: number): Promise<void>;
+  /** A child has ended for good by itself: its name is free. */
+  ended(owner: Address, name: string): void;
   /** Stops the children of an owner, as its life has ended or is about to; resolves when they are down. */
   end(owner: Address): Promise<void>;
 }
@@ -51,36 +61,94 @@ export function createSpawnedGroups(
   ) => Supervisor,
   onGaveUp: (owner: Address, error: Parameters<SupervisorOptions['onGaveUp']>[0]) => void,
 ): SpawnedGroups {
-  const groups = new Map<Address, Supervisor>();
-  const forget = (owner: Address, group: Supervisor): void => {
-    if (groups.get(owner) === group) groups.delete(owner);
+  const groups = new Map<Address, Group>();
+  const forget = (owner: Address, supervisor: Supervisor): void => {
+    if (groups.get(owner)?.supervisor === supervisor) groups.delete(owner);
   };
+
+  function open(owner: Address): Group {
+    const known = groups.get(owner);
+    if (known !== undefined) return known;
+    const supervisor = create({
+      address: owner,
+      strategy: 'dynamic',
+      intensity: defaultIntensity,
+      autoShutdown: 'never',
+      children: [],
+      onShutDown() {},
+      onGaveUp: (error) => {
+        forget(owner, supervisor);
+        onGaveUp(owner, error);
+      },
+    });
+    const group: Group = { supervisor, wishes: new Map(), underWay: new Map() };
+    groups.set(owner, group);
+    void supervisor.start();
+    return group;
+  }
+
+  /** Carries out a wish when those before it are, unless a later one has taken its place by then. */
+  function carryOut(group: Group, name: string, wish: Wish): Promise<void> {
+    const { supervisor, wishes, underWay } = group;
+    const act = async (): Promise<void> => {
+      if (wishes.get(name) !== wish) return;
+      await supervisor.stopChild(name);
+      if (wishes.get(name) !== wish) return;
+      if (wish.spec === undefined) wishes.delete(name);
+      else await supervisor.startChild(wish.spec);
+    };
+    const before = underWay.get(name);
+    const mine = before === undefined ? act() : before.then(act, act);
+    const settled = mine.catch(() => {
+      // What could not be started is not there, and may be wished for anew.
+      if (wishes.get(name) === wish) wishes.delete(name);
+    });
+    const done = settled.then(() => {
+      if (underWay.get(name) === done) underWay.delete(name);
+    });
+    underWay.set(name, done);
+    return mine;
+  }
+
   return {
-    at: (owner) => groups.get(owner),
-    open(owner) {
-      const known = groups.get(owner);
-      if (known !== undefined) return known;
-      const group = create({
-        address: owner,
-        strategy: 'dynamic',
-        intensity: defaultIntensity,
-        autoShutdown: 'never',
-        children: [],
-        onShutDown() {},
-        onGaveUp: (error) => {
-          forget(owner, group);
-          onGaveUp(owner, error);
-        },
-      });
-      groups.set(owner, group);
-      void group.start();
-      return group;
+    at: (owner) => groups.get(owner)?.supervisor,
+    async spawn(owner, spec, gen) {
+      const group = open(owner);
+      const last = group.wishes.get(spec.id);
+      const isOld = gen === undefined ? last?.spec !== undefined : gen <= (last?.gen ?? 0);
+      if (isOld) return;
+      const wish: Wish = { gen: gen ?? (last?.gen ?? 0) + 1, spec };
+      group.wishes.set(spec.id, wish);
+      await carryOut(group, spec.id, wish);
     },
-    async end(owner) {
+    async stop(owner, name, gen) {
       const group = groups.get(owner);
-      if (group === undefined) return;
-      await group.stop();
-      forget(owner, group);
+      const last = group?.wishes.get(name);
+      if (group === undefined || last === undefined || (gen !== undefined && gen < last.gen)) return;
+      const wish: Wish = { gen: last.gen, spec: undefined };
+      group.wishes.set(name, wish);
+      await carryOut(group, name, wish);
+    },
+    ended: (owner, name) => void groups.get(owner)?.wishes.delete(name),
+    async end(owner) {
+      const supervisor = groups.get(owner)?.supervisor;
+      if (supervisor === undefined) return;
+      await supervisor.stop();
+      forget(owner, supervisor);
     },
   };
+}
+
+/** What an owner last wanted of a name. */
+interface Wish {
+  readonly gen: number;
+  /** Absent: nothing, as soon as it has stopped. */
+  readonly spec: ActorSpec | undefined;
+}
+
+interface Group {
+  readonly supervisor: Supervisor;
+  readonly wishes: Map<string, Wish>;
+  /** The last order of a name, until it is carried out. */
+  readonly underWay: Map<string, Promise<void>>;
 }

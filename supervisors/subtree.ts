@@ -103,7 +103,7 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
     if (supervisor?.child(name) !== undefined) await supervisor.renewChild(name);
     else if (spawned !== undefined && parent !== undefined) {
       const owner = supervisorAbove(parent, places, groups)?.child(nameOf(parent));
-      if (owner?.status === 'running') await groups.open(parent).startChild(spawned);
+      if (owner?.status === 'running') await groups.spawn(parent, spawned);
     } else if (wake) {
       const place = places.get(parent ?? '/');
       const spec = place?.spec.template?.(name);
@@ -127,6 +127,9 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
       const spawned = isSpawned ? (life.spec as NonNullable<Hold['spawned']>) : former?.spawned;
       holds.set({ kind: 'stopped', address, reason, ...(spawned === undefined ? {} : { spawned }) });
       await supervisor?.holdChild(nameOf(address));
+      const parent = parentOf(address);
+      // Its name is free, for whoever brings it back.
+      if (isSpawned && parent !== undefined) groups.ended(parent, nameOf(address));
       return outcome(address, actors);
     },
 

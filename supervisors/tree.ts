@@ -201,6 +201,9 @@ export function createTree(options: TreeOptions): Tree {
     const { spec, ...rest } = news;
     // Its spawned children end with the life that spawned them; the next life waits for that in `startActor`.
     if (news.type === 'exited' && spec.role === 'actor') void groups.end(spec.address);
+    const isForGood = news.type === 'exited' && above(spec.address as Address)?.child(spec.id) === undefined;
+    const owner = isForGood ? parentOf(spec.address as Address) : undefined;
+    if (owner !== undefined) groups.ended(owner, spec.id);
     emit({ ...rest, address: spec.address, role: spec.role, kind: kindOf(spec) });
     const life = lifeNewsOf(news);
     if (life !== undefined) for (const listener of lifeListeners) listener(life);
@@ -235,21 +238,21 @@ export function createTree(options: TreeOptions): Tree {
       const life = above(owner)?.child(nameOf(owner));
       if (life?.spec.role !== 'actor' || (life.status !== 'running' && life.status !== 'starting'))
         throw new TroupeError('NOT_FOUND', `${owner} is not running, so it cannot spawn "${child.name}"`);
+      const isFormer =
+        child.incarnation !== undefined && child.incarnation < life.incarnation + Number(life.status === 'starting');
+      if (isFormer)
+        throw new TroupeError('NOT_FOUND', `the life of ${owner} that wanted to spawn "${child.name}" is over`);
       const hold = holds.at('stopped', spec.address);
       if (hold !== undefined) {
         hold.spawned = spec;
         return;
       }
-      const group = groups.open(owner);
-      const known = group.child(child.name);
-      if (known !== undefined && known.status !== 'stopping') return;
-      if (known !== undefined) await group.stopChild(child.name);
-      await group.startChild(spec);
+      await groups.spawn(owner, spec, child.gen);
     },
-    async stopChild(owner, name) {
+    async stopChild(owner, name, gen) {
       const hold = holds.at('stopped', childOf(owner, name));
       if (hold !== undefined) delete hold.spawned;
-      await groups.at(owner)?.stopChild(name);
+      await groups.stop(owner, name, gen);
     },
     lives: {
       presence: (address) => presence(address, places, groups),

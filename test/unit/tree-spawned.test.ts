@@ -104,4 +104,56 @@ describe('a spawned child', () => {
     await assert.rejects(tree.port.spawn(owner, child('w')), { reason: 'ACTOR_FAILED' });
     assert.equal(nodeAt(tree.describe(), '/owner/w'), undefined);
   });
+
+  it('obeys the last of many orders, one after another, and never has two lives at once', async () => {
+    const { tree, activations, calls, clock } = await withChildren('w');
+    activations.pace = () => wait(clock, 100);
+    const orders = [
+      tree.port.stopChild(owner, 'w'),
+      tree.port.spawn(owner, child('w', 'second')),
+      tree.port.stopChild(owner, 'w'),
+      tree.port.spawn(owner, child('w', 'third')),
+    ];
+    await clock.advance(1_000);
+    await Promise.all(orders);
+    assert.deepEqual(calls(), ['stop /owner/w', 'start /owner/w']);
+    assert.equal(activations.requests.at(-1)?.input, 'third');
+    assert.deepEqual(activations.doubles, []);
+  });
+
+  it('is not met by a stop that was meant for its predecessor, nor started twice by a wish that is repeated', async () => {
+    const { tree, calls } = await withChildren();
+    await tree.port.spawn(owner, { ...child('w'), gen: 1 });
+    await tree.port.stopChild(owner, 'w', 1);
+    await tree.port.spawn(owner, { ...child('w'), gen: 2 });
+    calls();
+    await tree.port.stopChild(owner, 'w', 1);
+    await tree.port.spawn(owner, { ...child('w'), gen: 2 });
+    await tree.port.spawn(owner, { ...child('w'), gen: 1 });
+    assert.deepEqual(calls(), []);
+    await tree.port.stopChild(owner, 'w', 2);
+    assert.deepEqual(calls(), ['stop /owner/w']);
+  });
+
+  it('is not started by a wish of its owner’s former life', async () => {
+    const { tree, activations, clock, calls } = await withChildren();
+    activations.exit('/owner');
+    await clock.advance(200);
+    calls();
+    await assert.rejects(tree.port.spawn(owner, { ...child('w'), incarnation: 1 }), { reason: 'NOT_FOUND' });
+    await tree.port.spawn(owner, { ...child('w'), incarnation: 2 });
+    assert.deepEqual(calls(), ['start /owner/w']);
+  });
+
+  it('frees its name when it is done, and when its start has failed', async () => {
+    const { tree, activations, clock, calls } = await withChildren('w');
+    activations.exit('/owner/w', { cause: 'done' });
+    await clock.settle();
+    await tree.port.spawn(owner, child('w'));
+    activations.broken.add('/owner/v');
+    await assert.rejects(tree.port.spawn(owner, child('v')));
+    activations.broken.clear();
+    await tree.port.spawn(owner, child('v'));
+    assert.deepEqual(calls(), ['start /owner/w', 'start /owner/v', 'start /owner/v']);
+  });
 });
