@@ -15,7 +15,7 @@ import type { Asks } from './asks.ts';
 import { type Clock, within } from './clock.ts';
 import { type ActorDefinition, messageTypeFault } from './define-actor.ts';
 import { type Delivery, type Envelope, type Json, lanes, streamHeader } from './envelope.ts';
-import { TroupeError, toErrorData } from './errors.ts';
+import { shuttingDown, TroupeError, toErrorData } from './errors.ts';
 import { checkMessage } from './host/validate.ts';
 import { defaults, limits } from './limits.ts';
 import { ephemeralMail } from './mailbox/mail.ts';
@@ -122,8 +122,7 @@ export class Router {
   }
 
   #admit(message: OutgoingMessage, from: Address | undefined): Address {
-    if (this.#draining && from === undefined)
-      throw new TroupeError('DRAINING', 'this node is shutting down', { retryAfterMs: 1_000 });
+    if (this.#draining && from === undefined) throw TroupeError.from(shuttingDown);
     const to = parseAddress(message.to);
     if (isSystemAddress(to))
       throw new TroupeError('INVALID_ADDRESS', `${to} belongs to the runtime: it can be read, not messaged`);

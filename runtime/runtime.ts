@@ -14,7 +14,7 @@ import type { TellEffect } from './effects.ts';
 import type { Engine } from './engines/engine.ts';
 import { patientEngine } from './engines/patient-engine.ts';
 import type { Envelope, Json } from './envelope.ts';
-import { type ErrorData, TroupeError } from './errors.ts';
+import { type ErrorData, shuttingDown, TroupeError } from './errors.ts';
 import { createHosts, type Hosts, type HostsOptions } from './host/hosts.ts';
 import type { FromHost } from './host/messages.ts';
 import { RuntimeInspection } from './inspection.ts';
@@ -92,6 +92,8 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
 /** How long closing waits for an engine that does not answer. */
 const closeMs = 2_000;
+/** How often idle actors are looked for. */
+const sweepMs = 1_000;
 
 class NodeRuntime implements Runtime {
   readonly activations: Directory;
@@ -114,6 +116,7 @@ class NodeRuntime implements Runtime {
   #supervision: SupervisionPort | undefined;
   readonly #lease: NodeLease;
   #draining = false;
+  #stopSweeping: () => void = () => undefined;
 
   constructor(options: RuntimeOptions & { readonly label: string }, entered: EnteredNamespace) {
     this.#options = options;
@@ -182,6 +185,7 @@ class NodeRuntime implements Runtime {
         post: (slot, message) => this.hosts.post(slot, message),
       },
       shardOf: (address) => this.#shardOf(address),
+      hasSpawned: (address) => this.#port().hasSpawned(address),
       onLeftMail: (address) => this.#awakening.work(address),
       surroundings: {
         clock: this.#clock,
@@ -257,6 +261,7 @@ class NodeRuntime implements Runtime {
 
   async open(): Promise<void> {
     this.#lease.keep();
+    this.#stopSweeping = this.#clock.every(sweepMs, () => this.activations.passivateIdle());
     for (const shard of this.#shards.values()) shard.open();
     await Promise.all([...this.#shards.values()].map((shard) => shard.whenHeld()));
   }
@@ -283,17 +288,13 @@ class NodeRuntime implements Runtime {
       this.activations.all().some((activation) => activation.mailbox().inHand > 0) ||
       shards.some((shard) => shard.outboxCount > 0);
     while (busy() && this.#clock.monotonic() < until) await wait(this.#clock, 20);
-    this.#asks.refuseAll({
-      reason: 'DRAINING',
-      message: 'this node is shutting down',
-      outcome: 'unknown',
-      retryAfterMs: 1_000,
-    });
+    this.#asks.refuseAll({ ...shuttingDown, outcome: 'unknown' });
     const leftMs = Math.max(closeMs, until - this.#clock.monotonic());
     await within(this.#clock, leftMs, Promise.all(shards.map((shard) => shard.settled())));
   }
 
   async close(): Promise<void> {
+    this.#stopSweeping();
     this.#lease.stop();
     this.#channels.close();
     await Promise.all([...this.#shards.values()].map((shard) => shard.close(closeMs)));

@@ -12,7 +12,7 @@
 import { type Clock, wait } from '../clock.ts';
 import { EngineDown, type MailboxTransport } from '../engines/engine.ts';
 import type { Envelope } from '../envelope.ts';
-import { type Outcome, TroupeError, textOf } from '../errors.ts';
+import { type Outcome, shuttingDown, TroupeError, textOf } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { batchLength, encodeBatch, encodeEntry } from './batch.ts';
 
@@ -60,7 +60,7 @@ export class ChannelWriter {
 
   /** Resolves when the engine has the envelope. @throws TroupeError `UNAVAILABLE`, `MAILBOX_FULL`, `PAYLOAD_TOO_LARGE` */
   send(shard: string, envelope: Envelope): Promise<void> {
-    if (this.#closed) throw new TroupeError('DRAINING', 'this node is shutting down', { retryAfterMs: 1_000 });
+    if (this.#closed) throw TroupeError.from(shuttingDown);
     let channel = this.#channels.get(shard);
     if (channel === undefined) {
       channel = { lastNumber: 0, waiting: [], writing: false };

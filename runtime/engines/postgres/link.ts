@@ -21,8 +21,8 @@ export type PostgresPlace =
     };
 
 /** Connections of this engine, in all. */
-const ownConnectionsMax = 4;
-const queueConnectionsMax = 4;
+const ownConnectionsMax = 6;
+const queueConnectionsMax = 12;
 const connectTimeoutMs = 3_000;
 const statementTimeoutMs = 5_000;
 /** A little longer than the server's own, so that the server's answer comes first. */
