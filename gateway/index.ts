@@ -10,6 +10,7 @@ export type {
   ReadinessCheck,
   TreeSource,
 } from './admin/sources.ts';
+export type { SubtreeAction } from './admin/tree-operations.ts';
 export { type TreeView, viewTree } from './admin/tree-view.ts';
 export type { RawMessage } from './admission.ts';
 export {

@@ -32,6 +32,7 @@ export function adminSources(parts: AdminParts): AdminSources {
     tree: () => wholeTree(tree),
     inspection: runtime.inspection,
     deadLetters: runtime.deadLetters,
+    subtrees: tree.subtrees,
     ...(config.settings.allowFaults ? { faults: runtime.faults } : {}),
     async readiness() {
       const checks = [await engineCheck(opened, clock), threadsCheck(runtime), shardsCheck(runtime)];

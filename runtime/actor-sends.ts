@@ -1,5 +1,6 @@
 import type { Directory } from './activation/directory.ts';
-import type { Address } from './address.ts';
+import { type Address, parseAddress } from './address.ts';
+import { DeathWatch } from './death-watch.ts';
 import type { ActorDefinition } from './define-actor.ts';
 import type { Effect } from './effects.ts';
 import type { Json } from './envelope.ts';
@@ -25,8 +26,19 @@ export class ActorSends {
   /** Asks of each slot that are under way, by request number. */
   readonly #open = new Map<number, Map<number, AbortController>>();
 
+  readonly #deathWatch: DeathWatch;
+
   constructor(options: ActorSendsOptions) {
     this.#options = options;
+    this.#deathWatch = new DeathWatch({
+      lives: () => options.supervision().lives,
+      log: options.log,
+      tell: (watcher, termination) => {
+        const activation = options.directory.get(watcher);
+        if (activation?.status === 'running')
+          options.post(activation.slot, { to: 'terminated', activation: activation.number, termination });
+      },
+    });
   }
 
   /** A message that left a thread; answered with `settled` where a request number is given. */
@@ -91,6 +103,16 @@ export class ActorSends {
       }
       case 'troupe.stop':
         supervision().stopChild(from, effect.name).catch(failed);
+        return;
+      case 'troupe.watch':
+      case 'troupe.unwatch':
+        try {
+          const target = parseAddress(effect.address);
+          if (effect.type === 'troupe.watch') this.#deathWatch.watch(from, target);
+          else this.#deathWatch.unwatch(from, target);
+        } catch (error) {
+          failed(error);
+        }
     }
   }
 

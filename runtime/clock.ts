@@ -8,6 +8,8 @@ export interface Clock {
   after(delayMs: number, task: () => void, options?: { readonly keepAlive?: boolean }): Cancel;
   /** Runs `task` every `periodMs`; the answer ends it. Never keeps the process alive. */
   every(periodMs: number, task: () => void): Cancel;
+  /** Runs `task` in the next round of the event loop, after what is ready now. */
+  soon(task: () => void): void;
 }
 
 export type Cancel = () => void;
@@ -32,6 +34,9 @@ export const systemClock: Clock = {
     const timer = setInterval(task, periodMs);
     timer.unref();
     return () => clearInterval(timer);
+  },
+  soon(task) {
+    setImmediate(task);
   },
 };
 

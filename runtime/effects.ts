@@ -60,7 +60,30 @@ export interface StopEffect {
   readonly name: string;
 }
 
-export type Effect = ReplyEffect | FailEffect | ChunkEffect | TellEffect | SpawnEffect | StopEffect;
+/**
+ * Watches the life at an address, an actor's or a supervisor's: its end comes as the event `troupe.terminated`, once.
+ * See `death-watch.ts` for what exactly is promised.
+ */
+export interface WatchEffect {
+  readonly type: 'troupe.watch';
+  readonly address: string;
+}
+
+/** Ends a watch. */
+export interface UnwatchEffect {
+  readonly type: 'troupe.unwatch';
+  readonly address: string;
+}
+
+export type Effect =
+  | ReplyEffect
+  | FailEffect
+  | ChunkEffect
+  | TellEffect
+  | SpawnEffect
+  | StopEffect
+  | WatchEffect
+  | UnwatchEffect;
 
 /** Effects as values, for reducers and promise actors: `emit(effect.reply(value))`. */
 export const effect = {
@@ -94,6 +117,8 @@ export const effect = {
   }),
   spawn: (name: string, kind: string, input?: unknown): SpawnEffect => ({ type: 'troupe.spawn', name, kind, input }),
   stop: (name: string): StopEffect => ({ type: 'troupe.stop', name }),
+  watch: (address: string): WatchEffect => ({ type: 'troupe.watch', address }),
+  unwatch: (address: string): UnwatchEffect => ({ type: 'troupe.unwatch', address }),
 } as const;
 
 interface Scope<C extends MachineContext, E extends EventObject> {

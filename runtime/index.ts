@@ -1,6 +1,7 @@
 /** The public door: what application modules and embedders import from `troupe`. */
 export { type Address, parseAddress } from './address.ts';
 export { type Clock, systemClock } from './clock.ts';
+export type { TerminatedEvent } from './death-watch.ts';
 export {
   type ActorDefinition,
   type ContextOf,
@@ -13,6 +14,7 @@ export {
 export {
   type ActorChild,
   type App,
+  type AutoShutdown,
   type Child,
   type DynamicSupervisorChild,
   defineApp,

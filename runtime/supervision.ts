@@ -101,7 +101,8 @@ export interface LifeNews {
 
 /**
  * Why a watched life is over: how it ended (see `ActivationExit`); `stopped`: by its supervisor or an operator;
- * `gave-up`, `shutdown`: a supervisor's own end; `absent`: there was none when the watch began.
+ * `gave-up`, `shutdown`: a supervisor's own end; `absent`: there was none when the watch began, or none came; `unseen`:
+ * it ended while the watcher itself was down.
  */
 export type TerminationCause =
   | ActivationExit['cause']
@@ -109,7 +110,8 @@ export type TerminationCause =
   | 'stopped'
   | 'gave-up'
   | 'shutdown'
-  | 'absent';
+  | 'absent'
+  | 'unseen';
 
 /** Who is at an address now; `coming`: it is between two lives. */
 export type Presence =

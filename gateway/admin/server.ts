@@ -1,6 +1,6 @@
 /**
- * The admin HTTP edge: reads the running system; its only changes are what is done with dead letters, and faults where
- * the node allows them.
+ * The admin HTTP edge: reads the running system; its only changes are what is done with dead letters and with parts of
+ * the tree, and faults where the node allows them.
  */
 
 import * as z from 'zod';
@@ -17,6 +17,7 @@ import { adminMetrics } from './metrics.ts';
 import { adminOperations, pageSize } from './operations.ts';
 import { actorSchema, listOf, namedSchemas, parkedSchema, shardSchema, threadSchema, treeSchema } from './schemas.ts';
 import type { AdminSources } from './sources.ts';
+import { addTreeRoutes } from './tree-routes.ts';
 
 export interface AdminServerOptions extends HttpAppOptions {
   readonly sources: AdminSources;
@@ -156,7 +157,9 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Edg
       return { items: parked.slice(0, limits.pageItems), nextCursor: null, asOf: asOf() };
     },
   );
-  addDeadLetterRoutes(app, { operations, by: options.token === undefined ? 'loopback' : 'token', asOf });
+  const by = options.token === undefined ? 'loopback' : 'token';
+  addDeadLetterRoutes(app, { operations, by, asOf });
+  addTreeRoutes(app, { subtrees: sources.subtrees, by, log: options.log });
   app.get(
     '/admin/v1/config',
     {

@@ -1,10 +1,11 @@
 /**
- * What the admin edges read, what they may do with dead letters, and the one door for faults. The node that wires everything fills it in; nothing here is
- * computed while nobody asks.
+ * What the admin edges read, what they may do with dead letters and with parts of the tree, and the one door for
+ * faults. The node that wires everything fills it in; nothing here is computed while nobody asks.
  */
 
 import type { Json } from '../../runtime/envelope.ts';
 import type { DeadLetterActions, FaultControl, Inspection } from '../../runtime/messaging.ts';
+import type { SubtreeActions } from '../../supervisors/index.ts';
 
 /** One node of the supervision tree, as the supervisors describe it. */
 export interface TreeSource {
@@ -48,6 +49,7 @@ export interface AdminSources {
   tree(): TreeSource;
   readonly inspection: Inspection;
   readonly deadLetters: DeadLetterActions;
+  readonly subtrees: SubtreeActions;
   /** Absent unless the node was started with `--allow-faults`. */
   readonly faults?: FaultControl;
   readiness(): Promise<Readiness>;

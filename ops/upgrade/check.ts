@@ -103,7 +103,8 @@ export async function checkUpgrade(options: UpgradeCheckOptions): Promise<Upgrad
   } finally {
     await rehearsals.close();
   }
-  const breaks = findings.groups();
+  const groups = findings.groups();
+  const breaks = groups.filter((group) => group.break !== 'stalls');
   return {
     ...verdictOf(breaks, leftOut),
     engine: reading.description,
@@ -113,6 +114,7 @@ export async function checkUpgrade(options: UpgradeCheckOptions): Promise<Upgrad
     unplaced,
     elapsedMs: Math.round(clock.monotonic() - startedMs),
     breaks,
+    warnings: groups.filter((group) => group.break === 'stalls'),
   };
 }
 

@@ -3,10 +3,10 @@
  * wants done waits for its commit (`Stepper.finish`), and no turn here is ever committed.
  */
 
-import type { AnyActorLogic } from 'xstate';
+import type { AnyStateMachine } from 'xstate';
 import { createProgram } from '../../runtime/activation/machine.ts';
 import { asMachine } from '../../runtime/activation/machine-shape.ts';
-import { readRecord, stateText, unfitRecord } from '../../runtime/activation/restoring.ts';
+import { type ReadRecord, readRecord, stateText, unfitRecord } from '../../runtime/activation/restoring.ts';
 import type { LogicEvent, Program, Stepper } from '../../runtime/activation/stepper.ts';
 import { type Address, nameOf, parentOf } from '../../runtime/address.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -14,8 +14,10 @@ import type { ActorDefinition } from '../../runtime/define-actor.ts';
 import type { App } from '../../runtime/define-app.ts';
 import { messageInfo } from '../../runtime/envelope.ts';
 import { textOf } from '../../runtime/errors.ts';
+import type { Timer } from '../../runtime/host/messages.ts';
 import { checkMessage } from '../../runtime/host/validate.ts';
 import { type ActorSpec, type ChildSpec, type SupervisorSpec, specsOf } from '../../supervisors/child-spec.ts';
+import { type Running, stallsOf } from './stalls.ts';
 import type { Break, Finding, Trial, TrialResult, TrialTurn } from './trial.ts';
 
 /** Runs one trial; `onTurn` hears of each turn before it begins. */
@@ -42,70 +44,82 @@ export function createRehearsal(app: App): Rehearse {
   };
 
   return (trial, onTurn) => {
+    onTurn(0);
     const stored = trial.record === undefined ? undefined : readRecord(trial.record);
     const spec = specOf(trial.address as Address);
     const definition = spec?.definition ?? (stored === undefined ? undefined : kinds.get(stored.kind));
-    const kind = stored?.kind || (definition?.kind ?? '');
-    const migrated = stored !== undefined && stored.fault === undefined && stored.version !== definition?.version;
-    const notes = new Notes(trial.address, kind);
-    const result = (rest: Partial<TrialResult> = {}): TrialResult => ({
-      findings: notes.findings(),
-      migrated: false,
-      changed: false,
-      messages: 0,
-      timers: 0,
-      unplaced: false,
-      ...rest,
-    });
-
-    onTurn(0);
+    const notes = new Notes(trial.address, stored?.kind || (definition?.kind ?? ''));
+    const nothing = { migrated: false, changed: false, messages: 0, timers: 0 };
     if (definition === undefined) {
-      if (stored === undefined) return result({ unplaced: true });
-      const known = [...kinds.keys()].join(', ');
-      const why = stored.fault ?? `the app defines no kind "${stored.kind}"; it defines: ${known}`;
-      notes.add('unreadable', storedState(stored.snapshot), why);
-      return result();
+      if (stored !== undefined) {
+        const known = [...kinds.keys()].join(', ');
+        const why = stored.fault ?? `the app defines no kind "${stored.kind}"; it defines: ${known}`;
+        notes.add('unreadable', storedState(stored.snapshot), why);
+      }
+      return { ...nothing, findings: notes.findings(), unplaced: stored === undefined };
     }
     const program = programOf(definition);
     const stepper = program.stepper(quiet, systemClock, `${trial.address}#0`);
-    if (stored !== undefined) {
-      const unfit =
-        definition.persist === 'snapshot'
-          ? unfitRecord(stored, definition)
-          : `the kind "${definition.kind}" no longer persists: what is stored would not be read`;
-      if (unfit !== undefined) {
-        notes.add('unreadable', storedState(stored.snapshot), unfit);
-        return result();
-      }
-      try {
-        stepper.restore(stored.snapshot, stored.version);
-      } catch (thrown) {
-        notes.add('unreadable', storedState(stored.snapshot), textOf(thrown));
-        return result();
-      }
-      for (const { event } of stored.timers) {
-        const type = (event as LogicEvent).type;
-        if (!handles(definition.logic, type))
-          notes.add(
-            'timer',
-            stateText(stepper.state() ?? '-'),
-            `no state handles the event "${type}" of a timer`,
-            type,
-          );
-      }
-    } else {
-      try {
-        const { failure } = stepper.start(spec?.input(), true);
-        if (failure !== undefined) throw failure.thrown;
-      } catch (thrown) {
-        notes.add('throws', '-', `it does not start: ${textOf(thrown)}`);
-        return result();
-      }
-    }
+    const isUp =
+      stored === undefined ? starts(stepper, spec, notes) : takesUp(stepper, program, definition, stored, notes);
+    if (!isUp) return { ...nothing, findings: notes.findings(), unplaced: false };
     const counts = stepThrough(trial.turns, definition, stepper, notes, onTurn);
+    const migrated = stored !== undefined && stored.version !== definition.version;
     const changed = stored !== undefined && !migrated && stored.shape !== program.shape;
-    return result({ ...counts, migrated, changed });
+    return { ...counts, migrated, changed, findings: notes.findings(), unplaced: false };
   };
+}
+
+/** Brings an actor of which nothing is stored to life; false where that fails. */
+function starts(stepper: Stepper, spec: ActorSpec | undefined, notes: Notes): boolean {
+  try {
+    const { failure } = stepper.start(spec?.input(), true);
+    if (failure === undefined) return true;
+    throw failure.thrown;
+  } catch (thrown) {
+    notes.add('throws', '-', `it does not start: ${textOf(thrown)}`);
+    return false;
+  }
+}
+
+/** Restores an actor, and looks at what it left behind when it was stored; false where it does not fit. */
+function takesUp(
+  stepper: Stepper,
+  program: Program,
+  definition: ActorDefinition,
+  stored: ReadRecord,
+  notes: Notes,
+): boolean {
+  const unfit =
+    definition.persist === 'snapshot'
+      ? unfitRecord(stored, definition)
+      : `the kind "${definition.kind}" no longer persists: what is stored would not be read`;
+  try {
+    if (unfit !== undefined) throw new Error(unfit);
+    stepper.restore(stored.snapshot, stored.version);
+  } catch (thrown) {
+    notes.add('unreadable', storedState(stored.snapshot), textOf(thrown));
+    return false;
+  }
+  const state = stateText(stepper.state() ?? '-');
+  const machine = asMachine(definition.logic);
+  for (const { event } of stored.timers) {
+    const type = (event as LogicEvent).type;
+    if (machine !== undefined && !handles(machine, type))
+      notes.add('timer', state, `no state handles the event "${type}" of a timer`, type);
+  }
+  if (stored.version === definition.version && stored.shape === program.shape) return true;
+  try {
+    const kept = stepper.persisted();
+    program.stepper(quiet, systemClock, '/again#0').restore(kept);
+    if (machine !== undefined)
+      for (const why of stallsOf(machine, stepper.state(), running(kept, stored.timers)))
+        notes.add('stalls', state, why);
+    return true;
+  } catch (thrown) {
+    notes.add('unreadable', state, `it would be taken up once, and not again: ${textOf(thrown)}`);
+    return false;
+  }
 }
 
 function stepThrough(
@@ -220,10 +234,13 @@ export function storedState(snapshot: string): string {
   }
 }
 
-/** Whether any state of a machine has a transition for this event; a reducer takes every event. */
-function handles(logic: AnyActorLogic, type: string): boolean {
-  const machine = asMachine(logic);
-  if (machine === undefined) return true;
+function running(kept: string, timers: readonly Timer[]): Running {
+  const { children = {} } = JSON.parse(kept) as { readonly children?: object };
+  return { children: new Set(Object.keys(children)), timers: new Set(timers.map(({ id }) => id)) };
+}
+
+/** Whether any state of a machine has a transition for this event. */
+function handles(machine: AnyStateMachine, type: string): boolean {
   return machine.events.some((descriptor) => {
     const name = String(descriptor);
     return name === '*' || name === type || (name.endsWith('.*') && type.startsWith(name.slice(0, -1)));

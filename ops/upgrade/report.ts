@@ -35,6 +35,8 @@ export interface UpgradeReport {
   readonly unplaced: number;
   readonly elapsedMs: number;
   readonly breaks: readonly BreakGroup[];
+  /** What would go on, but wait in vain; no reason for another exit code. */
+  readonly warnings: readonly BreakGroup[];
 }
 
 const advice: Readonly<Record<Break, string>> = {
@@ -44,6 +46,8 @@ const advice: Readonly<Record<Break, string>> = {
   throws: 'the turn would be tried again and then become a dead letter: mend the logic for this state',
   timer: 'the timer would fire for nothing: keep a transition for its event, or let it fire under the old code first',
   hangs: 'its thread would be killed: mend the loop',
+  stalls:
+    'the actor would wait for what never comes: bring it into another state in "migrate", or let a message move it on',
   crashes: 'its thread would end, and its neighbours with it: take out what ends it',
 };
 
@@ -90,7 +94,7 @@ export function verdictOf(breaks: readonly BreakGroup[], leftOut: number): Pick<
 
 /** The report for people. */
 export function textOfUpgrade(report: UpgradeReport): string {
-  const { looked, breaks } = report;
+  const { looked, breaks, warnings } = report;
   const lines = [
     `${plural(looked.snapshots, 'snapshot')} restored, ${plural(looked.messages, 'waiting message')} and ` +
       `${plural(looked.timers, 'due timer')} stepped, in ${(report.elapsedMs / 1_000).toFixed(1)} s`,
@@ -105,9 +109,10 @@ export function textOfUpgrade(report: UpgradeReport): string {
     lines.push(
       `${plural(report.unplaced, 'address', 'addresses')} with mail that the tree does not start were not looked at`,
     );
-  for (const group of breaks) {
+  for (const group of [...breaks, ...warnings]) {
     const where = `${group.kind === '' ? 'unknown kind' : group.kind} in state ${group.state}`;
-    lines.push('', `${group.break}: ${where}: ${plural(group.actors, 'actor')}`);
+    const sort = warnings.includes(group) ? `warning, ${group.break}` : group.break;
+    lines.push('', `${sort}: ${where}: ${plural(group.actors, 'actor')}`);
     for (const { address, why, type } of group.examples)
       lines.push(`  ${address}  ${type === undefined ? '' : `${type}: `}${why}`);
     if (group.actors > group.examples.length) lines.push(`  … and ${group.actors - group.examples.length} more`);

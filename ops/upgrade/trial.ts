@@ -19,9 +19,10 @@ export interface Trial {
 /**
  * `unreadable`: the snapshot does not fit, its actor would be parked. `rejected`: a waiting message would become a dead
  * letter. `throws`: a turn fails. `timer`: no state handles the event of a stored timer. `hangs`: the code does not come
- * back. `crashes`: the code ends its thread.
+ * back. `crashes`: the code ends its thread. `stalls`, a warning: the state starts something on entry that a restore does
+ * not start.
  */
-export type Break = 'unreadable' | 'rejected' | 'throws' | 'timer' | 'hangs' | 'crashes';
+export type Break = 'unreadable' | 'rejected' | 'throws' | 'timer' | 'hangs' | 'crashes' | 'stalls';
 
 export interface Finding {
   readonly break: Break;

@@ -368,6 +368,8 @@ const effectTypes: ReadonlySet<string> = new Set([
   'troupe.tell',
   'troupe.spawn',
   'troupe.stop',
+  'troupe.watch',
+  'troupe.unwatch',
 ] satisfies Effect['type'][]);
 
 function isEffect(event: unknown): event is Effect {

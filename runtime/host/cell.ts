@@ -53,7 +53,7 @@ type Input =
   | { readonly turn: 'local'; readonly envelope: Envelope }
   | { readonly turn: 'event'; readonly event: LogicEvent; readonly source: Child | undefined }
   | { readonly turn: 'effect'; readonly effect: Effect }
-  | { readonly turn: 'cancelled'; readonly message: string };
+  | { readonly turn: 'signal'; readonly event: LogicEvent; readonly cause: Cause };
 
 type StartOrder = Extract<ToHost, { readonly to: 'start' }>;
 
@@ -191,9 +191,9 @@ export class Cell {
     if (this.#status === 'done' && number >= this.#number) this.#end();
   }
 
-  /** The caller of a message cancelled. */
-  cancel(message: string): void {
-    if (this.#program.handlesCancelled) this.#enqueue({ turn: 'cancelled', message });
+  /** The caller of a message cancelled, or a watched life is over. */
+  signal(event: LogicEvent, cause: Cause = invocationCause): void {
+    if (cause.by === 'watch' || this.#program.handlesCancelled) this.#enqueue({ turn: 'signal', event, cause });
   }
 
   /** Ends the activation if it has been idle for so long and nothing of it lives but its state. */
@@ -275,8 +275,8 @@ export class Cell {
         if (this.#persistent) this.#record({ effects: [input.effect] }, invocationCause);
         else this.#release([input.effect], undefined);
         return;
-      case 'cancelled':
-        this.#step({ type: 'troupe.cancelled', message: { id: input.message } }, invocationCause, this.#persistent);
+      case 'signal':
+        this.#step(input.event, input.cause, this.#persistent);
     }
   }
 

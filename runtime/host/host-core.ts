@@ -101,7 +101,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       else if (turns >= pumpTurns || clock.monotonic() - startedMs > pumpMs) {
         ready = ready.slice(index);
         pumpPlanned = true;
-        setImmediate(pump);
+        clock.soon(pump);
         break;
       }
       const cell = ready[index] as Cell;
@@ -228,7 +228,12 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       case 'stop':
         return cells.get(message.activation)?.stop();
       case 'cancel':
-        return cells.get(message.activation)?.cancel(message.message);
+        return cells.get(message.activation)?.signal({ type: 'troupe.cancelled', message: { id: message.message } });
+      case 'terminated': {
+        const { address, incarnation } = message.termination;
+        const event = { type: 'troupe.terminated', ...message.termination };
+        return cells.get(message.activation)?.signal(event, { by: 'watch', address, incarnation });
+      }
       case 'settled':
         return sends.settled(message.request, message.result);
       case 'inspect': {
@@ -259,7 +264,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       if (messages.length <= fewMessages) pump();
       else {
         pumpPlanned = true;
-        setImmediate(pump);
+        clock.soon(pump);
       }
     },
     isActor: () => sends.here() !== undefined,

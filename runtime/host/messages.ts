@@ -12,6 +12,7 @@
  *    `committed` with its number.
  */
 
+import type { Termination } from '../death-watch.ts';
 import type { Effect } from '../effects.ts';
 import type { Envelope, Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
@@ -39,6 +40,8 @@ export type Cause =
   | { readonly by: 'timer'; readonly timer: string; readonly gen: number }
   /** An invoked actor finished, failed or sent an event. */
   | { readonly by: 'invocation' }
+  /** A watched life is over. */
+  | { readonly by: 'watch'; readonly address: string; readonly incarnation: number }
   /** The fault door. */
   | { readonly by: 'fault' };
 
@@ -88,6 +91,8 @@ export type ToHost =
   | { readonly to: 'stop'; readonly activation: number }
   /** The caller of this message cancelled; reaches the logic as the event `troupe.cancelled`. */
   | { readonly to: 'cancel'; readonly activation: number; readonly message: string }
+  /** A life that the actor watches is over; reaches the logic as the event `troupe.terminated`. */
+  | { readonly to: 'terminated'; readonly activation: number; readonly termination: Termination }
   /** Answers an `ask` or `tell` that left the thread. */
   | {
       readonly to: 'settled';

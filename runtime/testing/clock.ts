@@ -57,6 +57,7 @@ export function createVirtualClock(options: { readonly startMs?: number } = {}):
     monotonic: () => elapsedMs,
     after: (delayMs, task) => arm(delayMs, task),
     every: (periodMs, task) => arm(periodMs, task, Math.max(1, periodMs)),
+    soon: (task) => void setImmediate(task),
     settle,
     armed: () => timers.size,
     async advance(durationMs) {

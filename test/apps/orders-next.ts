@@ -53,6 +53,7 @@ export const order = defineActor({
   version: 2,
   state: z.object({ lines: z.array(line).max(5) }),
   migrate({ value, context }: StoredSnapshot<{ items: string[] }>) {
+    if (context.items.includes('exit')) process.exit(7);
     if (context.items.includes('poison')) throw new Error('cannot be moved');
     for (;;) if (!context.items.includes('endless')) break;
     return {

@@ -2,13 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { Redis } from 'ioredis';
-import type { BreakGroup, UpgradeReport } from '../../ops/upgrade/report.ts';
+import pg from 'pg';
+import { type BreakGroup, textOfUpgrade, type UpgradeReport } from '../../ops/upgrade/report.ts';
+import { startEmbeddedPostgres } from '../../runtime/engines/postgres/embedded.ts';
+import { createPostgresEngine } from '../../runtime/engines/postgres/postgres-engine.ts';
 import { createRedisEngine } from '../../runtime/engines/redis/redis-engine.ts';
+import { shardNames } from '../../runtime/mailbox/shards.ts';
 import { CommandLine, type CommandResult } from '../support/cli.ts';
 import { redisMissing, startRedis, type TestRedis } from '../support/redis.ts';
-import { type StoredOrder, shards, storeOrders } from '../support/stored-orders.ts';
+import { mailOrder, markTaken, type StoredOrder, shards, storeOrders } from '../support/stored-orders.ts';
 
 const appOf = (name: string): string => new URL(`../apps/${name}.ts`, import.meta.url).pathname;
 const next = ['--app', appOf('orders-next'), '--namespace', 'shop'];
@@ -107,4 +113,127 @@ describe('upgrade check', { skip: redisMissing() }, () => {
     assert.deepEqual([same.code, same.stderr], [0, '']);
     assert.match(same.stdout, /10,000 snapshots restored[\s\S]*nothing would break/);
   });
+
+  test('steps waiting mail and due timers in their order; code that hangs or ends its thread is reported', async (t) => {
+    const shop = await openShop(t);
+    const add = (item: string) => ({ type: 'add', payload: { item } });
+    const event = { type: 'xstate.after.3600000.order.packing' };
+    await storeOrders(shop.engine, [
+      { name: 'taken' },
+      { name: 'expired' },
+      { name: 'invalid' },
+      { name: 'unknown' },
+      { name: 'throwing' },
+      { name: 'fetched' },
+      { name: 'patient' },
+      { name: 'endless-turn' },
+      { name: 'late', state: 'packing', timers: [{ id: 't', gen: 0, dueMs: 1, event }] },
+      { name: 'endless', context: { items: ['endless'] } },
+      { name: 'exiting', context: { items: ['exit'] } },
+      { name: 'foreign', kind: 'ghost' },
+    ]);
+    await markTaken(shop.engine, 'taken', await mailOrder(shop.engine, 'taken', [add('bomb')]));
+    await mailOrder(shop.engine, 'expired', [{ ...add('bomb'), deadlineMs: 1 }]);
+    await mailOrder(shop.engine, 'invalid', [add('x'.repeat(21)), add('tea'), add('y'.repeat(21))]);
+    await mailOrder(shop.engine, 'unknown', [{ type: 'drop', payload: {} }]);
+    await mailOrder(shop.engine, 'throwing', [add('milk'), add('bomb')]);
+    await mailOrder(shop.engine, 'fetched', [add('bomb')]);
+    for (const shard of shardNames(shards)) await shop.engine.transport.fetch(shard);
+    // In `boxing` nothing is added any more, so no bomb goes off.
+    await mailOrder(shop.engine, 'patient', [{ type: 'pack', payload: {} }, add('bomb')]);
+    await mailOrder(shop.engine, 'endless-turn', [add('milk'), add('endless')]);
+    await mailOrder(shop.engine, 'unstored', [add('bomb')]);
+    const before = await shop.dump();
+
+    const result = await shop.check([...next, '--watchdog', '1s', '-o', 'json']);
+    assert.deepEqual(await shop.dump(), before);
+    assert.equal(result.code, 99, result.stderr);
+    assert.deepEqual(told(reportOf(result).breaks), [
+      'crashes order "open" 1 /orders/exiting - while it was restored: the code ended its thread with code 7',
+      'hangs order "open" 2 /orders/endless - while it was restored: no answer for 1000 ms',
+      'hangs order "open" 2 /orders/endless-turn add in turn 2 of what waits: no answer for 1000 ms',
+      'rejected order "open" 2 /orders/invalid add INVALID_MESSAGE: the payload of "add" does not fit its schema: ' +
+        'item: Too big: expected string to have <=20 characters',
+      'rejected order "open" 2 /orders/unknown drop UNKNOWN_TYPE: "order" takes no message "drop"; it takes: ' +
+        'add, look, pack',
+      'throws order "open" 3 /orders/fetched add no bombs',
+      'throws order "open" 3 /orders/throwing add no bombs',
+      'throws order "open" 3 /orders/unstored add no bombs',
+      `timer order "boxing" 1 /orders/late ${event.type} no state handles the event "${event.type}" of a timer`,
+      'unreadable ghost "open" 1 /orders/foreign - the snapshot is of kind "ghost", the definition of kind "order"',
+    ]);
+    assert.match(
+      textOfUpgrade(reportOf(result)),
+      /throws: order in state "open": 3 actors\n( {2}\/orders\/\w+ {2}add: no bombs\n){3} {2}-> .*\n[\s\S]*would break/,
+    );
+  });
+
+  test('that could not look says so, which is neither good nor bad', async (t) => {
+    const shop = await openShop(t);
+    await storeOrders(shop.engine, [{ name: 'a' }]);
+    const cases: readonly (readonly [string, readonly string[], RegExp])[] = [
+      ['a namespace that is not there', ['--namespace', 'shops'], /Nothing is stored under the namespace "shops"/],
+      ['an engine that is not there', [...next, '--engine', 'redis://127.0.0.1:1'], /cannot be reached/],
+      ['an engine that keeps nothing', [...next, '--engine', 'memory'], /keeps nothing/],
+      ['a data folder without data', [...next, '--engine', 'embedded'], /no database/],
+      ['an app that is not there', ['--app', 'no-such-app.ts', '--namespace', 'shop'], /no file/],
+    ];
+    const looks = cases.map(async ([what, words, why]) => {
+      const { code, stdout, stderr } = await shop.check(words);
+      assert.deepEqual([code, stdout], [98, ''], `${what}: ${stderr}`);
+      assert.match(stderr, why, what);
+    });
+    await Promise.all(looks);
+  });
+
+  test('reads the embedded PostgreSQL, whether a node has it running or not, and leaves it as it was', async (t) => {
+    const cli = new CommandLine();
+    const folder = join(cli.dataDir, 'postgres');
+    let server = await startEmbeddedPostgres({ dataDir: folder });
+    t.after(async () => {
+      await server.stop();
+      await cli[Symbol.asyncDispose]();
+    });
+    const engine = createPostgresEngine({ namespace: 'shop', shards, connection: server.connection });
+    await engine.open();
+    await storeOrders(engine, [{ name: 'a' }, { name: 'b', state: 'late' }, { name: 'c' }]);
+    await mailOrder(engine, 'c', [{ type: 'drop', payload: {} }]);
+    await engine.close();
+    const before = await tablesOf(server.connection);
+
+    const check = async (): Promise<void> => {
+      const result = await cli.run(['upgrade', 'check', ...next, '-o', 'json']);
+      assert.equal(result.code, 99, result.stderr);
+      assert.deepEqual(told(reportOf(result).breaks), [
+        'rejected order "open" 1 /orders/c drop UNKNOWN_TYPE: "order" takes no message "drop"; it takes: add, look, pack',
+        'unreadable order "late" 1 /orders/b - the state "late" does not exist in this machine',
+      ]);
+    };
+    await check();
+    assert.deepEqual(await tablesOf(server.connection), before);
+    await server.stop();
+    await check();
+    assert.deepEqual(readdirSync(cli.dataDir), ['postgres'], 'no lock, no node file');
+    server = await startEmbeddedPostgres({ dataDir: folder });
+    assert.deepEqual(await tablesOf(server.connection), before);
+  });
 });
+
+/** A digest of each table of the namespace, and where its sequences stand. */
+async function tablesOf(connection: pg.ClientConfig): Promise<Record<string, unknown>> {
+  const client = new pg.Client(connection);
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ name: string; sort: string }>(
+      "SELECT relname AS name, relkind AS sort FROM pg_class WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p', 'S')",
+    );
+    const contents: Record<string, unknown> = {};
+    for (const { name, sort } of rows) {
+      const what = sort === 'S' ? 'last_value' : "md5(string_agg(t::text, '|' ORDER BY t::text))";
+      contents[name] = (await client.query(`SELECT ${what} FROM "shop"."${name}" t`)).rows;
+    }
+    return contents;
+  } finally {
+    await client.end();
+  }
+}

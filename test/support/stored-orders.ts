@@ -6,6 +6,7 @@ import type { Timer } from '../../runtime/host/messages.ts';
 import { type ActorRecord, storeOperations } from '../../runtime/mailbox/actor-record.ts';
 import { encodeBatch, encodeEntry } from '../../runtime/mailbox/batch.ts';
 import { shardNames, shardOf } from '../../runtime/mailbox/shards.ts';
+import { encodeTaken } from '../../runtime/mailbox/taken.ts';
 
 export const shards = 4;
 const recordsPerCommit = 500;
@@ -49,18 +50,31 @@ export async function storeOrders(engine: Engine, orders: readonly StoredOrder[]
   }
 }
 
+export interface OrderMessage {
+  readonly type: string;
+  readonly payload: unknown;
+  readonly deadlineMs?: number;
+}
+
 let sent = 0;
 
-/** Puts messages into the mailbox of an order, in one job. */
-export async function mailOrder(
-  engine: Engine,
-  name: string,
-  messages: readonly { readonly type: string; readonly payload: unknown; readonly deadlineMs?: number }[],
-): Promise<void> {
+/** Puts messages into the mailbox of an order, in one job; resolves with the number of the last on its channel. */
+export async function mailOrder(engine: Engine, name: string, messages: readonly OrderMessage[]): Promise<number> {
   const entries = messages.map((message) => {
     sent += 1;
     const envelope = { id: `m${sent}`, to: addressOf(name), delivery: 'at-least-once', attempt: 1, ...message };
     return encodeEntry(sent, sent - 1, JSON.stringify(envelope));
   });
   await engine.transport.add(shardOf(addressOf(name), shards), encodeBatch('node:1', entries));
+  return sent;
+}
+
+/** Notes that everything up to this number of `mailOrder` is taken, in the shard of an order. */
+export async function markTaken(engine: Engine, name: string, upTo: number): Promise<void> {
+  const shard = shardOf(addressOf(name), shards);
+  const lease = await engine.leases.acquire(shard, { node: 1, ttlMs: 60_000 });
+  if (!('nonce' in lease)) throw new Error(`${shard} is held`);
+  const mark = { op: 'put', table: 'in', key: 'node:1', value: encodeTaken([[0, upTo]]) } as const;
+  await engine.store.commit(shard, { nonce: lease.nonce, seq: lease.seq }, [mark]);
+  await engine.leases.release(shard, lease.nonce);
 }

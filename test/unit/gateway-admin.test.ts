@@ -11,6 +11,7 @@ import { TroupeError } from '../../runtime/errors.ts';
 import { type Log, silentLog } from '../../runtime/log.ts';
 import type { ActorView, DeadLetterOutcome, DeadLetterSelection } from '../../runtime/messaging.ts';
 import { FakeMessaging } from '../support/fake-messaging.ts';
+import { refusingSubtrees } from '../support/fake-subtrees.ts';
 import { reflectedClient } from '../support/reflected-client.ts';
 
 const ledger = `/ledger/${'k'.repeat(60)}`;
@@ -84,6 +85,7 @@ function sourcesWith(done: string[] | undefined): AdminSources {
       replay: async (selection, options) => told('replay', selection, options),
       discard: async (selection, options) => told('discard', selection, options),
     },
+    subtrees: refusingSubtrees,
     ...(done === undefined
       ? {}
       : {
