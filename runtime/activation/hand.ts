@@ -1,7 +1,7 @@
 import type { Timer } from '../host/messages.ts';
 import type { Mail } from '../mailbox/mail.ts';
 
-type Fed = { readonly mail: Mail } | { readonly timer: Timer };
+type Fed = { readonly mail: Mail; readonly timer?: never } | { readonly timer: Timer; readonly mail?: never };
 
 /** The turns that one life was fed and of which it has not said what came, in the order fed. */
 export class Hand {
@@ -26,31 +26,30 @@ export class Hand {
 
   /** Takes out the message of this id. */
   takeMail(id: string): Mail | undefined {
-    return this.#takeOut((item) => 'mail' in item && item.mail.envelope.id === id)?.mail;
+    return this.#takeOut(({ mail }) => mail?.envelope.id === id)?.mail;
   }
 
   /** Takes out the message at a place, counted from the oldest turn; `undefined` where a timer is. */
   takeMailAt(index: number): Mail | undefined {
-    const item = this.#fed[index];
-    return item !== undefined && 'mail' in item ? this.#takeOut((other) => other === item)?.mail : undefined;
+    const mail = this.#fed[index]?.mail;
+    return mail === undefined ? undefined : this.#takeOut((item) => item.mail === mail)?.mail;
   }
 
   dropTimer(id: string, gen: number): void {
-    this.#takeOut((item) => 'timer' in item && item.timer.id === id && item.timer.gen === gen);
+    this.#takeOut(({ timer }) => timer?.id === id && timer.gen === gen);
   }
 
   /** Forgets durable mail: it belongs to another owner. */
   forgetDurable(): void {
-    for (const item of [...this.#fed])
-      if ('mail' in item && item.mail.place !== undefined) this.#takeOut((other) => other === item);
+    for (const item of [...this.#fed]) if (item.mail?.place !== undefined) this.#takeOut((other) => other === item);
   }
 
   /** Takes out everything; answers with the mail. */
   empty(): Mail[] {
-    return this.#fed.splice(0).flatMap((item) => ('mail' in item ? [item.mail] : []));
+    return this.#fed.splice(0).flatMap(({ mail }) => mail ?? []);
   }
 
-  #takeOut(fits: (item: Fed) => boolean): { readonly mail?: Mail } | undefined {
+  #takeOut(fits: (item: Fed) => boolean): Fed | undefined {
     const index = this.#fed.findIndex(fits);
     return index < 0 ? undefined : this.#fed.splice(index, 1)[0];
   }
