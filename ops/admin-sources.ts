@@ -1,31 +1,29 @@
 /** What the admin edges read, taken from the parts of this node. */
 
 import type { AdminSources, ConfigEntry, ReadinessCheck, TreeSource } from '../gateway/index.ts';
-import { type Clock, wait } from '../runtime/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { OpenedEngine } from '../runtime/engines/index.ts';
 import type { Json } from '../runtime/envelope.ts';
-import { textOf } from '../runtime/errors.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Tree } from '../supervisors/index.ts';
 import { describeConfig } from './config/describe.ts';
 import type { Config } from './config/resolve.ts';
+import type { EngineHealth } from './engine-health.ts';
 
 export interface AdminParts {
   readonly config: Config;
   readonly runtime: Runtime;
   readonly tree: Tree;
   readonly opened: OpenedEngine;
+  readonly health: EngineHealth;
   readonly clock: Clock;
   readonly version: string;
   /** Addresses as bound, filled in when they are. */
   readonly bound: { readonly grpc?: string; readonly http?: string; readonly admin?: string };
 }
 
-/** How long the engine may take to answer before the node counts as not ready. */
-const pingTimeoutMs = 2_000;
-
 export function adminSources(parts: AdminParts): AdminSources {
-  const { config, runtime, tree, opened, clock } = parts;
+  const { config, runtime, tree, opened, health, clock } = parts;
   const startedAt = new Date(clock.now()).toISOString();
   const { name, description, durability, warnings } = opened.info;
   return {
@@ -35,7 +33,7 @@ export function adminSources(parts: AdminParts): AdminSources {
     subtrees: tree.subtrees,
     ...(config.settings.allowFaults ? { faults: runtime.faults } : {}),
     async readiness() {
-      const checks = [await engineCheck(opened, clock), threadsCheck(runtime), shardsCheck(runtime)];
+      const checks = [await health.check(), threadsCheck(runtime), shardsCheck(runtime)];
       return { ready: checks.every(({ ok }) => ok), checks };
     },
     overview: () => ({
@@ -68,24 +66,6 @@ function wholeTree(tree: Tree): TreeSource {
     incarnation: top?.incarnation ?? 0,
     children: tree.describe(),
   };
-}
-
-async function engineCheck({ engine, info }: OpenedEngine, clock: Clock): Promise<ReadinessCheck> {
-  const told = [info.description, info.durability, ...info.warnings].join(' ');
-  const done = new AbortController();
-  try {
-    await Promise.race([
-      engine.ping(),
-      wait(clock, pingTimeoutMs, done.signal).then(() => {
-        throw new Error(`no answer within ${pingTimeoutMs / 1_000} s`);
-      }),
-    ]);
-    return { name: 'engine', ok: true, detail: told };
-  } catch (error) {
-    return { name: 'engine', ok: false, detail: `${info.description} does not answer: ${textOf(error)}` };
-  } finally {
-    done.abort();
-  }
 }
 
 function threadsCheck(runtime: Runtime): ReadinessCheck {

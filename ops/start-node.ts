@@ -27,6 +27,7 @@ import { flagOf, type SettingValues } from './config/settings.ts';
 import { makeDataFolder } from './data-folder.ts';
 import { lockData } from './data-lock.ts';
 import { drainNode } from './drain.ts';
+import { createEngineHealth } from './engine-health.ts';
 import { gated } from './gate.ts';
 import { loadApp } from './load-app.ts';
 import { type NodeFile, removeNodeFile, writeNodeFile } from './node-file.ts';
@@ -97,8 +98,13 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
     undo.push(
       clock.every(epochCheckMs, () => {
         if (runtime.nodeEpoch === epoch) return;
-        epoch = runtime.nodeEpoch;
-        lock.noteNode({ epoch, place });
+        try {
+          lock.noteNode({ epoch: runtime.nodeEpoch, place });
+          epoch = runtime.nodeEpoch;
+        } catch (error) {
+          // On a full disk, say. Without it the next start waits for the end of this node's lease.
+          log.warn({ error: textOf(error) }, 'the lock of the data folder could not be written; trying again');
+        }
       }),
     );
 
@@ -121,7 +127,16 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
 
     const dispatch = createDispatch({ messagingFor: () => runtime.messaging(), log });
     const bound: Partial<Record<'grpc' | 'http' | 'admin', string>> = {};
-    const sources = adminSources({ config, runtime, tree, opened, clock, version: options.version, bound });
+    const health = createEngineHealth({
+      url: engineUrl,
+      opened,
+      examination: () => ({ ...settings, ownEpoch: runtime.nodeEpoch }),
+      trouble: () => runtime.engineTrouble(),
+      clock,
+      log,
+    });
+    undo.push(() => health.stop());
+    const sources = adminSources({ config, runtime, tree, opened, health, clock, version: options.version, bound });
     const edges = await openEdges(settings, dispatch, sources, clock, log, undo);
     const [grpc, http, admin] = edges.map((edge) => edge.address) as [string, string, string];
     Object.assign(bound, { grpc, http, admin });
@@ -145,6 +160,7 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
       node,
       banner: bannerOf({ node, agents, finder: options.finder }),
       async stop() {
+        health.stop();
         const clean = await drainNode(
           { dispatch, edges, runtime, tree, engine: opened },
           settings.drainGraceMs,

@@ -2,7 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { AnyActorLogic, SnapshotFrom, StateValue } from 'xstate';
 import type { MessageInfo } from './envelope.ts';
 import { TroupeError } from './errors.ts';
-import { limits } from './limits.ts';
+import { defaults, limits } from './limits.ts';
 
 /** The schemas of one message type: of its payload and, where it answers, of its reply and of its stream's chunks. */
 export interface MessageSpec {
@@ -66,6 +66,8 @@ export interface ActorDefinition<M extends MessageSpecs = MessageSpecs, L extend
   readonly migrate?: (snapshot: StoredSnapshot, fromVersion: number) => unknown;
   readonly state?: StandardSchemaV1;
   readonly mailbox: MailboxBounds;
+  /** `Infinity`: never. */
+  readonly passivateAfterMs: number;
 }
 
 export interface MailboxBounds {
@@ -94,6 +96,12 @@ export interface ActorOptions<M extends MessageSpecs, L extends AnyActorLogic> {
    */
   readonly state?: StandardSchemaV1<unknown, ContextOf<NoInfer<L>>>;
   readonly mailbox?: Partial<MailboxBounds>;
+  /**
+   * Idle milliseconds after which the actor is put to sleep; its next message or timer awakens it. Default 300,000 for
+   * `snapshot`; `Infinity` (never) for `none`, which forgets its state with its life. An actor that has something
+   * running, invoked, offloaded or spawned, stays awake.
+   */
+  readonly passivateAfterMs?: number;
 }
 
 /**
@@ -119,6 +127,9 @@ export function defineActor<const M extends MessageSpecs, L extends AnyActorLogi
       ephemeral: options.mailbox?.ephemeral ?? limits.ephemeralMailboxMessages,
       durable: options.mailbox?.durable ?? limits.durableMailboxMessages,
     },
+    passivateAfterMs:
+      options.passivateAfterMs ??
+      (options.persist === 'snapshot' ? defaults.passivateAfterMs : Number.POSITIVE_INFINITY),
   };
 }
 
@@ -139,6 +150,7 @@ function definitionFault(options: ActorOptions<MessageSpecs, AnyActorLogic>): st
   if (options.migrate !== undefined && typeof options.migrate !== 'function') return 'migrate is a function';
   if (options.state !== undefined && typeof options.state['~standard']?.validate !== 'function')
     return 'state is a Standard Schema, such as z.object({ … })';
+  if (!((options.passivateAfterMs ?? 1) > 0)) return 'passivateAfterMs is a number of milliseconds above 0';
   for (const bound of Object.values(options.mailbox ?? {}))
     if (!Number.isSafeInteger(bound) || bound < 1) return 'mailbox bounds are whole numbers from 1';
   return undefined;

@@ -201,3 +201,11 @@ function isErrorData(value: unknown): value is ErrorData {
     typeof (value as ErrorData).message === 'string'
   );
 }
+
+/** What is said to everybody whom a node that ends can serve no more, and to whom nothing was done. */
+export const shuttingDown: ErrorData = {
+  reason: 'DRAINING',
+  message: 'this node is shutting down',
+  outcome: 'not_started',
+  retryAfterMs: 1_000,
+};

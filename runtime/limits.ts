@@ -98,6 +98,8 @@ export const defaults = {
   /** Restart backoff: first delay, doubling up to the cap, full jitter. */
   backoffFirstMs: 100,
   backoffMaxMs: 30_000,
+  /** Idle time after which a persistent actor is put to sleep. */
+  passivateAfterMs: 300_000,
   /** Attempts at one message before it becomes a dead letter. The second follows at once. */
   messageAttempts: 5,
   /** Wait before the third attempt, doubling with each further one up to the cap; up to twice as long by chance. */

@@ -14,8 +14,9 @@ import { type Address, isSystemAddress, parseAddress } from './address.ts';
 import type { Asks } from './asks.ts';
 import { type Clock, within } from './clock.ts';
 import { type ActorDefinition, messageTypeFault } from './define-actor.ts';
+import type { EngineTrouble } from './engines/watched-engine.ts';
 import { type Delivery, type Envelope, type Json, lanes, streamHeader } from './envelope.ts';
-import { TroupeError, toErrorData } from './errors.ts';
+import { shuttingDown, TroupeError, toErrorData } from './errors.ts';
 import { checkMessage } from './host/validate.ts';
 import { defaults, limits } from './limits.ts';
 import { ephemeralMail } from './mailbox/mail.ts';
@@ -37,6 +38,8 @@ export interface RouterOptions {
   readonly holdOf: (address: Address) => Hold | undefined;
   /** Whether the shard of an address can commit now. */
   readonly commits: (address: Address) => boolean;
+  /** What the engine fails with now. */
+  readonly trouble: () => EngineTrouble | undefined;
   /** Writes a durable envelope; resolves when the engine has it. */
   readonly sendDurable: (envelope: Envelope) => Promise<void>;
   /** Whether one more durable message fits the mailbox of an address. */
@@ -122,8 +125,7 @@ export class Router {
   }
 
   #admit(message: OutgoingMessage, from: Address | undefined): Address {
-    if (this.#draining && from === undefined)
-      throw new TroupeError('DRAINING', 'this node is shutting down', { retryAfterMs: 1_000 });
+    if (this.#draining && from === undefined) throw TroupeError.from(shuttingDown);
     const to = parseAddress(message.to);
     if (isSystemAddress(to))
       throw new TroupeError('INVALID_ADDRESS', `${to} belongs to the runtime: it can be read, not messaged`);
@@ -215,8 +217,11 @@ export class Router {
 
   /** The definition of the actor at an address, which is started where that is the rule. */
   async #definitionOf(to: Address, waitMs: number, delivery: Delivery | undefined): Promise<ActorDefinition> {
-    const { clock, directory } = this.#options;
+    const { clock, directory, commits, trouble } = this.#options;
     const untilMs = clock.monotonic() + waitMs;
+    // Its shard comes back when the engine does; until then nobody is made to wait.
+    const needsCommit = delivery !== 'at-least-once' && directory.definitionOf(to)?.persist === 'snapshot';
+    if (needsCommit && !commits(to) && trouble() !== undefined) throw this.#engineAway();
     const state = await this.#ensure(to, waitMs);
     if (state === 'absent')
       throw new TroupeError('NOT_FOUND', `no actor has the address ${to}; list them with: troupe tree`);
@@ -261,12 +266,17 @@ export class Router {
     if (hold !== undefined && hold.why !== 'backoff')
       throw new TroupeError('PARKED', `${envelope.to} is held (${hold.why}): ${hold.text}`);
     const activation = this.#running(envelope.to);
-    if (activation.persistent && !this.#options.commits(envelope.to))
-      throw new TroupeError('UNAVAILABLE', 'the storage engine does not answer', { retryAfterMs: 1_000 });
+    if (activation.persistent && !this.#options.commits(envelope.to)) throw this.#engineAway();
     if (!activation.hasRoom())
       throw new TroupeError('MAILBOX_FULL', `the mailbox of ${envelope.to} is full`, { retryAfterMs: 250 });
     activation.deliver(ephemeralMail(envelope));
     return undefined;
+  }
+
+  #engineAway(): TroupeError {
+    const trouble = this.#options.trouble();
+    const message = trouble === undefined ? 'the storage engine does not answer' : trouble.what;
+    return new TroupeError('UNAVAILABLE', message, { retryAfterMs: 1_000 });
   }
 
   #running(to: Address): Activation {

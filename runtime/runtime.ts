@@ -13,8 +13,9 @@ import type { App } from './define-app.ts';
 import type { TellEffect } from './effects.ts';
 import type { Engine } from './engines/engine.ts';
 import { patientEngine } from './engines/patient-engine.ts';
+import { type EngineTrouble, type WatchedEngine, watchedEngine } from './engines/watched-engine.ts';
 import type { Envelope, Json } from './envelope.ts';
-import { type ErrorData, TroupeError } from './errors.ts';
+import { type ErrorData, shuttingDown, TroupeError } from './errors.ts';
 import { createHosts, type Hosts, type HostsOptions } from './host/hosts.ts';
 import type { FromHost } from './host/messages.ts';
 import { RuntimeInspection } from './inspection.ts';
@@ -65,6 +66,8 @@ export interface Runtime {
   readonly faults: FaultControl;
   /** Epoch of this life of the node. */
   readonly nodeEpoch: number;
+  /** What the node's calls of its engine fail with now. */
+  engineTrouble(): EngineTrouble | undefined;
   /** Attaches the tree; before that every address is absent. */
   supervise(port: SupervisionPort): void;
   /** Takes the shards. Resolves when all are held. */
@@ -84,7 +87,7 @@ export interface Runtime {
  */
 export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   const clock = options.clock ?? systemClock;
-  const engine = patientEngine(options.engine, clock);
+  const engine = watchedEngine(patientEngine(options.engine, clock), clock);
   const label = options.label ?? 'a node without a name';
   const entered = await enterNamespace(engine, label, clock, options.succeeds);
   return new NodeRuntime({ ...options, clock, engine, label }, entered);
@@ -92,6 +95,14 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
 /** How long closing waits for an engine that does not answer. */
 const closeMs = 2_000;
+/** How often idle actors are looked for. */
+const sweepMs = 1_000;
+
+/** The options with what every node has. */
+interface NodeOptions extends RuntimeOptions {
+  readonly engine: WatchedEngine;
+  readonly label: string;
+}
 
 class NodeRuntime implements Runtime {
   readonly activations: Directory;
@@ -99,7 +110,7 @@ class NodeRuntime implements Runtime {
   readonly inspection: RuntimeInspection;
   readonly deadLetters: DeadLetterOffice;
   readonly faults: FaultControl;
-  readonly #options: RuntimeOptions;
+  readonly #options: NodeOptions;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #asks: Asks;
@@ -114,8 +125,9 @@ class NodeRuntime implements Runtime {
   #supervision: SupervisionPort | undefined;
   readonly #lease: NodeLease;
   #draining = false;
+  #stopSweeping: () => void = () => undefined;
 
-  constructor(options: RuntimeOptions & { readonly label: string }, entered: EnteredNamespace) {
+  constructor(options: NodeOptions, entered: EnteredNamespace) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLog;
@@ -182,6 +194,7 @@ class NodeRuntime implements Runtime {
         post: (slot, message) => this.hosts.post(slot, message),
       },
       shardOf: (address) => this.#shardOf(address),
+      hasSpawned: (address) => this.#port().hasSpawned(address),
       onLeftMail: (address) => this.#awakening.work(address),
       surroundings: {
         clock: this.#clock,
@@ -202,6 +215,7 @@ class NodeRuntime implements Runtime {
       engineNow: (address) => this.#shardOf(address).now(),
       holdOf: (address) => this.#shardOf(address).mail.holdOf(address),
       commits: (address) => this.#shardOf(address).commits,
+      trouble: () => this.engineTrouble(),
       sendDurable: (envelope) => this.#sendDurable(envelope),
       hasDurableRoom: (address, { mailbox }) =>
         this.#inTransit.count(address) + this.#shardOf(address).mail.waiting(address) < mailbox.durable,
@@ -251,12 +265,17 @@ class NodeRuntime implements Runtime {
     return this.#lease.epoch;
   }
 
+  engineTrouble(): EngineTrouble | undefined {
+    return this.#options.engine.trouble();
+  }
+
   supervise(port: SupervisionPort): void {
     this.#supervision = port;
   }
 
   async open(): Promise<void> {
     this.#lease.keep();
+    this.#stopSweeping = this.#clock.every(sweepMs, () => this.activations.passivateIdle());
     for (const shard of this.#shards.values()) shard.open();
     await Promise.all([...this.#shards.values()].map((shard) => shard.whenHeld()));
   }
@@ -283,17 +302,13 @@ class NodeRuntime implements Runtime {
       this.activations.all().some((activation) => activation.mailbox().inHand > 0) ||
       shards.some((shard) => shard.outboxCount > 0);
     while (busy() && this.#clock.monotonic() < until) await wait(this.#clock, 20);
-    this.#asks.refuseAll({
-      reason: 'DRAINING',
-      message: 'this node is shutting down',
-      outcome: 'unknown',
-      retryAfterMs: 1_000,
-    });
+    this.#asks.refuseAll({ ...shuttingDown, outcome: 'unknown' });
     const leftMs = Math.max(closeMs, until - this.#clock.monotonic());
     await within(this.#clock, leftMs, Promise.all(shards.map((shard) => shard.settled())));
   }
 
   async close(): Promise<void> {
+    this.#stopSweeping();
     this.#lease.stop();
     this.#channels.close();
     await Promise.all([...this.#shards.values()].map((shard) => shard.close(closeMs)));

@@ -21,9 +21,10 @@ export interface ActivationExit {
   /**
    * `done`: the logic reached its final state. `failed`: it threw. `killed`: by the control door.
    * `thread-lost`: its thread died. `lease-lost`: its shard went to another owner. `released`: it was parked for a
-   * snapshot that could not be read, and is to be tried again.
+   * snapshot that could not be read, and is to be tried again. `passivated`: it was idle and was put to sleep; it is to
+   * be started again when `ensure` asks for it.
    */
-  readonly cause: 'done' | 'failed' | 'killed' | 'thread-lost' | 'lease-lost' | 'released';
+  readonly cause: 'done' | 'failed' | 'killed' | 'thread-lost' | 'lease-lost' | 'released' | 'passivated';
   /**
    * Whether the restart counts against the supervisor's budget. A failure that a message caused does not: no sender
    * can spend a supervisor's budget (G7).
@@ -82,6 +83,8 @@ export interface SupervisionPort {
   spawn(parent: Address, child: SpawnOrder): Promise<void>;
   /** Stops a child of an actor; with a generation, none that was wished for after it. */
   stopChild(parent: Address, name: string, gen?: number): Promise<void>;
+  /** Whether an actor has children of its own; it is not passivated then, as they would end with it. */
+  hasSpawned(owner: Address): boolean;
   /** What death watch lives on; without it nobody can be watched. */
   readonly lives?: Lives;
 }

@@ -18,8 +18,11 @@ export interface ChildExit {
 
 export interface ChildLife {
   readonly spec: ChildSpec;
-  /** `waiting`: to be started, when its delay is over or its turn has come. */
-  status: 'down' | 'waiting' | 'starting' | 'running' | 'stopping';
+  /**
+   * `waiting`: to be started, when its delay is over or its turn has come. `asleep`: it was idle, and is started again
+   * when somebody asks for it.
+   */
+  status: 'down' | 'asleep' | 'waiting' | 'starting' | 'running' | 'stopping';
   /** Whether it is to be up; false also on its way out. */
   wanted: boolean;
   /** Up or starting, and to be stopped when its turn comes. */
@@ -33,6 +36,8 @@ export interface ChildLife {
   incarnation: number;
   /** Lives so far. */
   lives: number;
+  /** How often it fell asleep; what followed is no restart. */
+  naps: number;
   upAtMs: number;
   chargedInARow: number;
   unchargedInARow: number;
@@ -59,6 +64,8 @@ export interface ChildTable {
   /** Why the supervisor cannot go on. */
   fault?: ErrorData;
   readonly autoShutdown: AutoShutdown;
+  /** Children that sleep are forgotten: any message brings one of that name back. */
+  readonly onDemand: boolean;
   /** Its significant children have ended: it is to shut down. */
   isOver: boolean;
   /** Children whose start is due and waits for one of the starts under way to end, where they start in no order. */
@@ -80,7 +87,7 @@ export type Step =
 
 /** What the world may know of a child. */
 export interface ChildNews {
-  readonly type: 'started' | 'exited' | 'restarting' | 'stopped';
+  readonly type: 'started' | 'exited' | 'passivated' | 'restarting' | 'stopped';
   readonly spec: ChildSpec;
   readonly incarnation: number;
   readonly cause?: ExitCause;

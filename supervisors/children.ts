@@ -29,16 +29,18 @@ const remembered = 32;
 export interface TableOptions {
   readonly strategy: Strategy;
   readonly autoShutdown: AutoShutdown;
+  readonly onDemand: boolean;
   readonly budget: RestartBudget;
   readonly specs: readonly ChildSpec[];
   /** Whether a child is held by order from the beginning. */
   readonly isHeld: (spec: ChildSpec) => boolean;
 }
 
-export function createTable({ strategy, autoShutdown, budget, specs, isHeld }: TableOptions): ChildTable {
+export function createTable({ strategy, autoShutdown, onDemand, budget, specs, isHeld }: TableOptions): ChildTable {
   const table: ChildTable = {
     strategy,
     autoShutdown,
+    onDemand,
     isOver: false,
     children: new Map(),
     budget,
@@ -60,7 +62,10 @@ export function createTable({ strategy, autoShutdown, budget, specs, isHeld }: T
 }
 
 export function isUp(table: ChildTable): boolean {
-  return every(table, (life) => !life.wanted || (life.status === 'running' && !life.leaving));
+  return every(
+    table,
+    (life) => !life.wanted || life.status === 'asleep' || (life.status === 'running' && !life.leaving),
+  );
 }
 
 export function isDown(table: ChildTable): boolean {
@@ -100,7 +105,15 @@ export function renew(table: ChildTable, id: string): Step[] {
   life.held = false;
   life.delayTicket = 0;
   leave(table, id, true);
-  if (life.status === 'down') life.status = 'waiting';
+  if (life.status === 'down' || life.status === 'asleep') life.status = 'waiting';
+  return next(table, [id]);
+}
+
+/** Starts a child that sleeps. */
+export function awaken(table: ChildTable, id: string): Step[] {
+  const life = table.children.get(id);
+  if (life?.status !== 'asleep') return [];
+  life.status = 'waiting';
   return next(table, [id]);
 }
 
@@ -167,7 +180,16 @@ export function exited(table: ChildTable, exit: ChildExit, at: Moment): Step[] {
   const life = table.children.get(exit.id);
   if (life?.status === 'starting' && exit.incarnation > (life.early?.incarnation ?? -1)) life.early = exit;
   if (life?.status !== 'running' || life.incarnation !== exit.incarnation) return [];
+  if (exit.cause === 'passivated' && !life.leaving) return fellAsleep(table, life);
   return afterExit(table, life, exit, at);
+}
+
+function fellAsleep(table: ChildTable, life: ChildLife): Step[] {
+  const { spec, incarnation } = life;
+  life.status = 'asleep';
+  life.naps++;
+  if (table.onDemand) table.children.delete(spec.id);
+  return [{ do: 'report', news: { type: 'passivated', spec, incarnation } }];
 }
 
 function afterExit(table: ChildTable, life: ChildLife, exit: ChildExit, at: Moment): Step[] {
@@ -263,7 +285,7 @@ function next(table: ChildTable, ids: readonly string[]): Step[] {
     return [...(isStopping ? [] : lastLeaving(table, lives)), ...startDue(table, ids)];
   if (isStopping) return [];
   if (lives.some((life) => life.leaving)) return lastLeaving(table, lives);
-  const turn = lives.find((life) => life.wanted && life.status !== 'running');
+  const turn = lives.find((life) => life.wanted && life.status !== 'running' && life.status !== 'asleep');
   return turn !== undefined && isDue(turn) ? [start(table, turn)] : [];
 }
 
@@ -317,7 +339,7 @@ function leave(table: ChildTable, id: string, comesBack: boolean): void {
 
 function dismiss(table: ChildTable, life: ChildLife): Step[] {
   leave(table, life.spec.id, false);
-  if (life.status !== 'waiting') return [];
+  if (life.status !== 'waiting' && life.status !== 'asleep') return [];
   const news: Step = { do: 'report', news: { type: 'stopped', spec: life.spec, incarnation: life.incarnation } };
   return [...(life.lives > 0 ? [news] : []), ...settleDown(table, life)];
 }
@@ -350,6 +372,7 @@ function newLife(spec: ChildSpec): ChildLife {
     delayTicket: 0,
     incarnation: 0,
     lives: 0,
+    naps: 0,
     upAtMs: 0,
     chargedInARow: 0,
     unchargedInARow: 0,

@@ -6,7 +6,15 @@ import { type Hold, type HoldKind, heldText } from './holds.ts';
 import { type ExitCause, exitKindOf, type Strategy } from './strategy.ts';
 import type { Supervisor, SupervisorState } from './supervisor.ts';
 
-export type TreeStatus = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'failed' | 'paused';
+export type TreeStatus =
+  | 'starting'
+  | 'running'
+  | 'restarting'
+  | 'stopping'
+  | 'stopped'
+  | 'failed'
+  | 'paused'
+  | 'passivated';
 
 /** A node of the tree as plain data. */
 export interface TreeNode {
@@ -72,7 +80,7 @@ export function describeChild(
     kind: spec.role === 'actor' ? spec.definition.kind : spec.role,
     status: hold?.kind ?? status,
     ...(spec.role === 'supervisor' ? { strategy: spec.strategy, intensity: spec.intensity } : {}),
-    restarts: Math.max(0, (life?.lives ?? 0) + surroundings.livesBefore(spec) - 1),
+    restarts: Math.max(0, (life?.lives ?? 0) - (life?.naps ?? 0) + surroundings.livesBefore(spec) - 1),
     incarnation: life?.incarnation ?? 0,
     restart: spec.restart,
     ...(spec.significant ? { significant: true } : {}),
@@ -97,6 +105,8 @@ export function statusOf(life: Readonly<ChildLife> | undefined): TreeStatus {
       return life?.lastExit === undefined || exitKindOf(life.lastExit.cause) === 'normal' ? 'stopped' : 'failed';
     case 'running':
       return 'running';
+    case 'asleep':
+      return 'passivated';
     case 'stopping':
       return life?.wanted ? 'restarting' : 'stopping';
     default:

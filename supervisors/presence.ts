@@ -6,8 +6,8 @@ import type { SupervisorSpec } from './child-spec.ts';
 import type { SpawnedGroups } from './spawned.ts';
 import type { Supervisor } from './supervisor.ts';
 
-/** What stands at an address: `restarting` is anything that is to come (again); `absent` where nothing would come. */
-type Standing = 'running' | 'absent' | 'restarting';
+/** What stands at an address: `asleep` is up again when it is asked for; `restarting` is anything that is to come (again); `absent` where nothing would come. */
+type Standing = 'running' | 'asleep' | 'absent' | 'restarting';
 
 /** The place of a supervisor that the app or the runtime specifies, and its latest life. */
 export interface Place {
@@ -54,8 +54,13 @@ export async function ensure(
   places: Places,
   groups: SpawnedGroups,
   isStopping: boolean,
-): Promise<Standing> {
+): Promise<Exclude<Standing, 'asleep'>> {
   const found = find(address, places, groups);
+  if (found === 'asleep') {
+    if (isStopping) return 'restarting';
+    await supervisorAbove(address, places, groups)?.awakenChild(nameOf(address));
+    return 'running';
+  }
   if (found !== 'on-demand') return found;
   const place = places.get(parentOf(address) ?? '/');
   if (isStopping || place?.life === undefined || place.spec.template === undefined) return 'restarting';
@@ -68,7 +73,7 @@ export function presence(address: Address, places: Places, groups: SpawnedGroups
   const place = places.get(address);
   const life = place === undefined ? undefined : place.parent?.life?.child(place.spec.id);
   const standing = place === undefined ? find(address, places, groups) : standingOf(life);
-  if (standing === 'restarting') return { state: 'coming' };
+  if (standing === 'restarting' || standing === 'asleep') return { state: 'coming' };
   const { incarnation } = life ?? supervisorAbove(address, places, groups)?.child(nameOf(address)) ?? {};
   return standing === 'running' && incarnation !== undefined ? { state: 'running', incarnation } : { state: 'absent' };
 }
@@ -113,7 +118,7 @@ function findAt(place: Place, name: string): Standing | 'on-demand' {
   const child = supervisor?.child(name);
   const isKnown = spec.onDemand || child !== undefined || spec.children.some(({ id }) => id === name);
   if (!isKnown || isGone(place)) return 'absent';
-  if (child?.status === 'running') return standingOf(child);
+  if (child?.status === 'running' || child?.status === 'asleep') return standingOf(child);
   if (supervisor?.state() !== 'running') return 'restarting';
   const isFirstStart = child === undefined || (child.status === 'starting' && child.lives === 0);
   return spec.onDemand && isFirstStart ? 'on-demand' : standingOf(child);
@@ -129,5 +134,6 @@ function isGone(place: Place): boolean {
 
 function standingOf(life: Readonly<ChildLife> | undefined): Standing {
   if (life === undefined || life.status === 'down') return 'absent';
+  if (life.status === 'asleep') return 'asleep';
   return life.status === 'running' && !life.leaving ? 'running' : 'restarting';
 }

@@ -56,7 +56,7 @@ export interface SpawnedGroups {
  */
 export function createSpawnedGroups(
   create: (
-    group: Pick<SupervisorSpec, 'address' | 'strategy' | 'intensity' | 'autoShutdown' | 'children'> &
+    group: Pick<SupervisorSpec, 'address' | 'strategy' | 'intensity' | 'autoShutdown' | 'onDemand' | 'children'> &
       Pick<SupervisorOptions, 'onGaveUp' | 'onShutDown'>,
   ) => Supervisor,
   onGaveUp: (owner: Address, error: Parameters<SupervisorOptions['onGaveUp']>[0]) => void,
@@ -74,6 +74,7 @@ export function createSpawnedGroups(
       strategy: 'dynamic',
       intensity: defaultIntensity,
       autoShutdown: 'never',
+      onDemand: false,
       children: [],
       onShutDown() {},
       onGaveUp: (error) => {

@@ -36,6 +36,9 @@
  * another in reverse, dynamic ones all at once. When one fails at the first start, those that are up are stopped and
  * the start of the supervisor has failed: that is no exit, and is not retried here.
  *
+ * A child that was idle is passivated and sleeps: it counts as up, spends nothing, and starts again when somebody asks
+ * for it. Where any message would start it anew, it is forgotten.
+ *
  * A child whose shard went to another owner (`lease-lost`) is started again alone and uncharged: nothing failed.
  */
 
@@ -58,6 +61,8 @@ export interface SupervisorOptions {
   readonly strategy: Strategy;
   readonly intensity: RestartIntensity;
   readonly autoShutdown: AutoShutdown;
+  /** Whether any message starts a child of its name, so that one that sleeps need not be remembered. */
+  readonly onDemand: boolean;
   /** In start order. */
   readonly children: readonly ChildSpec[];
   /** Whether a child is held by order when this life begins. */
@@ -97,6 +102,8 @@ export interface Supervisor {
   childExited(exit: ChildExit): void;
   /** Adds a dynamic child, or joins the start of one that is there; rejects with a `TroupeError` when it failed. */
   startChild(spec: ChildSpec): Promise<void>;
+  /** Starts a child that sleeps, and no other; rejects with a `TroupeError` when it failed. */
+  awakenChild(id: string): Promise<void>;
   /** Stops a dynamic child for good; resolves when it is down. */
   stopChild(id: string): Promise<void>;
   /** Stops a child until it is renewed; a dynamic one is forgotten. Resolves when it is down. */
@@ -115,7 +122,7 @@ type Event =
   | Outcome
   | { readonly type: 'start' | 'stop' }
   | { readonly type: 'child.add'; readonly spec: ChildSpec }
-  | { readonly type: 'child.remove' | 'child.hold' | 'child.renew'; readonly id: string }
+  | { readonly type: 'child.remove' | 'child.hold' | 'child.renew' | 'child.awaken'; readonly id: string }
   | { readonly type: 'child.exited'; readonly exit: ChildExit };
 
 interface Context {
@@ -170,6 +177,7 @@ const machine = setup({
         'child.due': { actions: 'react' },
         'child.add': { actions: 'react' },
         'child.renew': { actions: 'react' },
+        'child.awaken': { actions: 'react' },
       },
       always: [
         { guard: 'isFaulty', target: 'failing' },
@@ -195,6 +203,8 @@ function stepsAfter(event: Event, children: ChildTable, at: Moment): readonly St
       return table.hold(children, event.id);
     case 'child.renew':
       return table.renew(children, event.id);
+    case 'child.awaken':
+      return table.awaken(children, event.id);
     case 'child.started':
       return table.started(children, event.id, event.ticket, event.incarnation, at);
     case 'child.startFailed':
@@ -213,9 +223,9 @@ function stepsAfter(event: Event, children: ChildTable, at: Moment): readonly St
 export function createSupervisor(options: SupervisorOptions): Supervisor {
   const { address, port, clock, random, pace, onNews } = options;
   const log = options.log.child({ supervisor: address });
-  const { strategy, autoShutdown, isHeld } = options;
+  const { strategy, autoShutdown, onDemand, isHeld } = options;
   const budget = freshBudget(options.intensity);
-  const children = table.createTable({ strategy, autoShutdown, budget, specs: options.children, isHeld });
+  const children = table.createTable({ strategy, autoShutdown, onDemand, budget, specs: options.children, isHeld });
   const up = createWaiter();
   const down = createWaiter();
   /** Who waits for a dynamic child to be up, or to be gone. */
@@ -300,7 +310,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       if (actor.getSnapshot().value !== 'running')
         return Promise.reject(new TroupeError('UNAVAILABLE', `the supervisor of ${spec.address} is not running`));
       const known = children.children.get(spec.id);
-      if (known !== undefined && known.lives > 0) return Promise.resolve();
+      if (known !== undefined && known.lives > 0) return this.awakenChild(spec.id);
       if (known === undefined && children.children.size >= limits.dynamicChildren)
         return Promise.reject(
           new TroupeError('UNAVAILABLE', `${address} has its maximum of ${limits.dynamicChildren} children`),
@@ -308,6 +318,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       const waiter = added.get(spec.id) ?? createWaiter();
       added.set(spec.id, waiter);
       send({ type: 'child.add', spec });
+      return waiter.promise;
+    },
+    awakenChild(id) {
+      if (children.children.get(id)?.status !== 'asleep') return Promise.resolve();
+      const waiter = added.get(id) ?? createWaiter();
+      added.set(id, waiter);
+      send({ type: 'child.awaken', id });
       return waiter.promise;
     },
     stopChild: (id) => stopChild(id, 'child.remove'),

@@ -5,7 +5,7 @@ import type { ExitCause } from './strategy.ts';
 
 /** What happened in the tree. */
 export interface TreeEvent {
-  readonly type: 'started' | 'exited' | 'restarting' | 'gave-up' | 'stopped';
+  readonly type: 'started' | 'exited' | 'passivated' | 'restarting' | 'gave-up' | 'stopped';
   readonly address: string;
   readonly role: TreeNode['role'];
   readonly kind: string;

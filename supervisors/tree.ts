@@ -157,8 +157,8 @@ export function createTree(options: TreeOptions): Tree {
     if (place === undefined) throw new TypeError(`${spec.address} has no place in the tree`);
     const incarnation = ++place.incarnation;
     if (spec.strategy !== 'dynamic')
-      for (const { spec: child, lives } of place.life?.children() ?? [])
-        place.livesBefore.set(child.id, (place.livesBefore.get(child.id) ?? 0) + lives);
+      for (const { spec: child, lives, naps } of place.life?.children() ?? [])
+        place.livesBefore.set(child.id, (place.livesBefore.get(child.id) ?? 0) + lives - naps);
     const ended = (cause: 'gave-up' | 'shutdown', error?: ErrorData): void => {
       const why = error === undefined ? {} : { error };
       place.parent?.life?.childExited({ id: spec.id, incarnation, cause, charged: true, ...why });
@@ -176,12 +176,12 @@ export function createTree(options: TreeOptions): Tree {
   }
 
   function supervise(
-    own: Pick<SupervisorSpec, 'address' | 'strategy' | 'intensity' | 'autoShutdown' | 'children'> &
+    own: Pick<SupervisorSpec, 'address' | 'strategy' | 'intensity' | 'autoShutdown' | 'onDemand' | 'children'> &
       Pick<SupervisorOptions, 'onGaveUp' | 'onShutDown'>,
   ): Supervisor {
-    const { address, strategy, intensity, autoShutdown, children, onGaveUp, onShutDown } = own;
+    const { address, strategy, intensity, autoShutdown, onDemand, children, onGaveUp, onShutDown } = own;
     const isHeld = (child: ChildSpec): boolean => holds.at('stopped', child.address as Address) !== undefined;
-    const given = { address, strategy, intensity, autoShutdown, children, onGaveUp, onShutDown };
+    const given = { address, strategy, intensity, autoShutdown, onDemand, children, onGaveUp, onShutDown };
     return createSupervisor({ ...given, isHeld, port, clock, random, log, pace, onNews: hear });
   }
 
@@ -213,7 +213,10 @@ export function createTree(options: TreeOptions): Tree {
 
   activations.onExit((exit) => {
     const { address, ...rest } = exit;
-    pace(() => above(address)?.childExited({ ...rest, id: nameOf(address) }));
+    const report = (): void => above(address)?.childExited({ ...rest, id: nameOf(address) });
+    // A message may follow at once, and has to find it asleep.
+    if (exit.cause === 'passivated') report();
+    else pace(report);
   });
   hosts?.onExit((exit) => places.get(threadsAddress)?.life?.childExited(threadExit(exit)));
 
@@ -248,6 +251,10 @@ export function createTree(options: TreeOptions): Tree {
         return;
       }
       await groups.spawn(owner, spec, child.gen);
+    },
+    hasSpawned(owner) {
+      for (const _child of groups.at(owner)?.children() ?? []) return true;
+      return false;
     },
     async stopChild(owner, name, gen) {
       const hold = holds.at('stopped', childOf(owner, name));
@@ -321,7 +328,7 @@ export function createTree(options: TreeOptions): Tree {
 
 function lifeNewsOf({ type, spec, incarnation, cause }: ChildNews): LifeNews | undefined {
   const { address, role } = spec;
-  if (type === 'restarting') return undefined;
+  if (type === 'restarting' || type === 'passivated') return undefined;
   if (type === 'started') return { type, address, role, incarnation };
   return { type: 'ended', address, role, incarnation, cause: type === 'stopped' ? 'stopped' : causeOf(cause) };
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
+import type { Finding } from '../../runtime/engines/finding.ts';
 import { readConfig } from '../config/read.ts';
-import { examine, type Finding } from '../doctor.ts';
+import { examine } from '../doctor.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { type OutputFormat, outputOption, paint, print, printJson } from './output.ts';
 import { type ConfigFileOption, givenFlags, withSettingOptions } from './setting-options.ts';

@@ -18,10 +18,12 @@ export interface FinalOptions {
 const quietMs = 2_500;
 const pollMs = 200;
 const readsAtOnce = 32;
+const longestFactor = 10;
 
 /**
- * Waits until the system is at rest, nothing is missing and nothing has moved for a while, at the longest `settleMs`;
- * then reads everything.
+ * Waits until the system is at rest, nothing is missing and nothing has moved for a while, then reads everything. It
+ * gives up when nothing has moved for `settleMs`, or after ten times as long: a backlog that is being worked off is not
+ * lost.
  */
 export async function settleAndRead(options: FinalOptions, settleMs: number): Promise<FinalState> {
   const { clock, signal, counted } = options;
@@ -32,10 +34,12 @@ export async function settleAndRead(options: FinalOptions, settleMs: number): Pr
   );
   let final = await readAll(options);
   let steadySinceMs = startedMs;
-  while (clock.monotonic() - startedMs < settleMs) {
+  let movedMs = startedMs;
+  while (clock.monotonic() - movedMs < settleMs && clock.monotonic() - startedMs < longestFactor * settleMs) {
     await wait(clock, pollMs, signal);
     const next = await readAll(options);
     const still = (await isIdle(options)) && isSame(final, next) && isComplete(addressed, next);
+    if (!isSame(final, next)) movedMs = clock.monotonic();
     final = next;
     if (!still) steadySinceMs = clock.monotonic();
     else if (clock.monotonic() - steadySinceMs >= quietMs) break;

@@ -98,12 +98,10 @@ async function judgeAtRest(
     return { entries: entriesOf((answer as unknown as { readonly runs: Runs }).runs) };
   };
   const addresses = [...ledgers.keys(), ...held.keys()];
-  const untilMs = clock.monotonic() + settleMs;
-  for (;;) {
-    const leftMs = untilMs - clock.monotonic();
+  for (let before = -1; ; ) {
     const { entries, deadLetters } = await settleAndRead(
       { system: { admin }, addresses, counted: history.counted, read, clock, signal: never },
-      leftMs,
+      settleMs,
     );
     // What could not be read in the last look is not known, whatever an earlier look saw.
     for (const [address, found] of entries) {
@@ -114,7 +112,10 @@ async function judgeAtRest(
     const rest: Rest = { ledgers, mirrors: held, deadLetters };
     const judgement = judge(history.counted, rest, history.counts());
     const mayCome = judgement.broken.lost > 0 || judgement.findings.some(({ verdict }) => verdict === 'unknown');
-    if (!mayCome || clock.monotonic() >= untilMs) return judgement;
+    const { sent, told, timers } = judgement.applied;
+    // What goes from actor to actor comes after what was sent to them.
+    if (!mayCome || sent + told + timers === before) return judgement;
+    before = sent + told + timers;
   }
 }
 

@@ -48,7 +48,9 @@ const ledgers = 40;
 const senders = 6;
 const messagesPerSecond = 400;
 const threads = 2;
-const settleMaxMs = 60_000;
+const settleMaxMs = 30_000;
+/** A backlog on a slow machine is worked off before the verdict. */
+const restMaxMs = 10 * 60_000;
 const settleMinMs = 20_000;
 const healMs = 60_000;
 /** Of the starts after a kill: how many are cut off by another kill, and when at the latest. */
@@ -249,7 +251,7 @@ class Torture {
     };
     const onExit = (): void => heard.reject(new Error(`the checker ended before it was ${tell}`));
     const onAbort = (): void => heard.reject(signal.reason);
-    const late = clock.after(settleMaxMs + checkerGraceMs, () =>
+    const late = clock.after(restMaxMs + checkerGraceMs, () =>
       heard.reject(new Error(`the checker is not ${tell} in time`)),
     );
     checker.on('message', onMessage).on('exit', onExit);

@@ -1,9 +1,6 @@
 /**
  * Takes everything that is stored through the code of an app, and says what would break. It reads the engine page by
  * page and writes nothing.
- *
- * A node may be running meanwhile. Mail is read before the snapshots and the marks of what was taken after them, so no
- * message is stepped on a state that holds it already.
  */
 
 import { readRecord } from '../../runtime/activation/restoring.ts';
@@ -13,8 +10,8 @@ import { shardNames } from '../../runtime/mailbox/shards.ts';
 import { storedState } from './rehearsal.ts';
 import { Rehearsals, type Stopped } from './rehearsals.ts';
 import { Findings, type UpgradeReport, verdictOf } from './report.ts';
-import type { Trial, TrialResult } from './trial.ts';
-import { readTaken, readWaitingMail, turnsOf } from './waiting-turns.ts';
+import { type Trial, type TrialResult, warnings } from './trial.ts';
+import { pages, WaitingTurns } from './waiting-turns.ts';
 
 export interface UpgradeCheckOptions {
   readonly reading: EngineReading;
@@ -48,7 +45,7 @@ export async function checkUpgrade(options: UpgradeCheckOptions): Promise<Upgrad
   let unplaced = 0;
 
   const note = (trial: Trial, outcome: TrialResult | Stopped): void => {
-    if (trial.record !== undefined) looked.snapshots += 1;
+    if (trial.record !== undefined && trial.mailOnly !== true) looked.snapshots += 1;
     if ('stopped' in outcome) {
       const finding = findingOf(trial, outcome);
       hangs.set(finding.kind, (hangs.get(finding.kind) ?? 0) + 1);
@@ -74,37 +71,19 @@ export async function checkUpgrade(options: UpgradeCheckOptions): Promise<Upgrad
     // An app that cannot be loaded is said before anything is read.
     await rehearsals.prepare();
     for (const shard of shardNames(reading.shards)) {
-      const mail = new Map(await readWaitingMail(reading, shard));
-      const nowMs = await reading.nowMs();
-      let after = '';
-      for (;;) {
+      const waiting = await WaitingTurns.read(reading, shard);
+      for await (const page of pages(reading, shard, 'actor', pageRecords)) {
         options.signal?.throwIfAborted();
-        const page = await reading.store.page(shard, 'actor', after, pageRecords);
-        const taken = mail.size === 0 ? new Map() : await readTaken(reading, shard);
-        await run(
-          page.map(({ key, value }) => ({
-            address: key,
-            record: value,
-            turns: turnsOf(value, mail.get(key) ?? [], taken, nowMs),
-          })),
-        );
-        for (const { key } of page) mail.delete(key);
-        const last = page.at(-1);
-        if (last === undefined || page.length < pageRecords) break;
-        after = last.key;
+        await run(await waiting.ofRecords(page));
       }
-      const taken = await readTaken(reading, shard);
-      const unstored = [...mail].map(([address, waiting]) => ({
-        address,
-        turns: turnsOf(undefined, waiting, taken, nowMs),
-      }));
-      await run(unstored.filter(({ turns }) => turns.length > 0));
+      await run(await waiting.ofOthers());
+      for await (const trials of waiting.delayed(pageRecords)) await run(trials);
     }
   } finally {
     await rehearsals.close();
   }
   const groups = findings.groups();
-  const breaks = groups.filter((group) => group.break !== 'stalls');
+  const breaks = groups.filter((group) => !warnings.has(group.break));
   return {
     ...verdictOf(breaks, leftOut),
     engine: reading.description,
@@ -114,7 +93,7 @@ export async function checkUpgrade(options: UpgradeCheckOptions): Promise<Upgrad
     unplaced,
     elapsedMs: Math.round(clock.monotonic() - startedMs),
     breaks,
-    warnings: groups.filter((group) => group.break === 'stalls'),
+    warnings: groups.filter((group) => warnings.has(group.break)),
   };
 }
 

@@ -12,7 +12,7 @@ import { type Address, nameOf, parentOf } from '../../runtime/address.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { ActorDefinition } from '../../runtime/define-actor.ts';
 import type { App } from '../../runtime/define-app.ts';
-import { messageInfo } from '../../runtime/envelope.ts';
+import { type Envelope, messageInfo } from '../../runtime/envelope.ts';
 import { textOf } from '../../runtime/errors.ts';
 import type { Timer } from '../../runtime/host/messages.ts';
 import { checkMessage } from '../../runtime/host/validate.ts';
@@ -43,6 +43,11 @@ export function createRehearsal(app: App): Rehearse {
     return program;
   };
 
+  const isBelowActor = (address: Address): boolean => {
+    const above = parentOf(address);
+    return above !== undefined && (specOf(above) !== undefined || isBelowActor(above));
+  };
+
   return (trial, onTurn) => {
     onTurn(0);
     const stored = trial.record === undefined ? undefined : readRecord(trial.record);
@@ -50,13 +55,25 @@ export function createRehearsal(app: App): Rehearse {
     const definition = spec?.definition ?? (stored === undefined ? undefined : kinds.get(stored.kind));
     const notes = new Notes(trial.address, stored?.kind || (definition?.kind ?? ''));
     const nothing = { migrated: false, changed: false, messages: 0, timers: 0 };
+    const state = stored === undefined ? '-' : storedState(stored.snapshot);
+    if (spec === undefined && !isBelowActor(trial.address as Address)) {
+      const why = 'the tree starts nothing at this address, and no actor above it that could';
+      if (stored !== undefined) notes.add('orphaned', state, why);
+      for (const turn of trial.turns)
+        if ('envelope' in turn) notes.add('rejected', state, `NOT_FOUND: ${why}`, turn.envelope.type);
+      return { ...nothing, messages: trial.turns.length, findings: notes.findings(), unplaced: false };
+    }
     if (definition === undefined) {
       if (stored !== undefined) {
         const known = [...kinds.keys()].join(', ');
         const why = stored.fault ?? `the app defines no kind "${stored.kind}"; it defines: ${known}`;
-        notes.add('unreadable', storedState(stored.snapshot), why);
+        notes.add('unreadable', state, why);
       }
       return { ...nothing, findings: notes.findings(), unplaced: stored === undefined };
+    }
+    if (trial.mailOnly === true) {
+      for (const turn of trial.turns) if ('envelope' in turn) accepts(definition, turn.envelope, '-', notes);
+      return { ...nothing, messages: trial.turns.length, findings: notes.findings(), unplaced: false };
     }
     const program = programOf(definition);
     const stepper = program.stepper(quiet, systemClock, `${trial.address}#0`);
@@ -144,12 +161,9 @@ function stepThrough(
     } else {
       const { envelope } = turn;
       messages += 1;
-      const checked = checkMessage(definition, envelope.type, envelope.payload);
-      if ('refused' in checked) {
-        notes.add('rejected', state, `${checked.refused.reason}: ${checked.refused.message}`, envelope.type);
-        continue;
-      }
-      event = { type: envelope.type, payload: checked.payload, message: messageInfo(envelope) };
+      const accepted = accepts(definition, envelope, state, notes);
+      if (accepted === undefined) continue;
+      event = { type: envelope.type, payload: accepted.payload, message: messageInfo(envelope) };
       message = envelope.id;
     }
     const { failure, timersCancelled, timersSet, done } = stepper.step(event, true, message);
@@ -167,6 +181,19 @@ function stepThrough(
     }
   }
   return { messages, timers };
+}
+
+/** The payload of a message as the logic would see it; `undefined` where it would become a dead letter. */
+function accepts(
+  definition: ActorDefinition,
+  { type, payload }: Envelope,
+  state: string,
+  notes: Notes,
+): { readonly payload: unknown } | undefined {
+  const checked = checkMessage(definition, type, payload);
+  if ('payload' in checked) return checked;
+  notes.add('rejected', state, `${checked.refused.reason}: ${checked.refused.message}`, type);
+  return undefined;
 }
 
 /** What was found of one actor: the same break of several turns is one finding. */

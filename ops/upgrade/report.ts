@@ -35,7 +35,7 @@ export interface UpgradeReport {
   readonly unplaced: number;
   readonly elapsedMs: number;
   readonly breaks: readonly BreakGroup[];
-  /** What would go on, but wait in vain; no reason for another exit code. */
+  /** What would not break, but wait in vain; no reason for another exit code. */
   readonly warnings: readonly BreakGroup[];
 }
 
@@ -48,6 +48,7 @@ const advice: Readonly<Record<Break, string>> = {
   hangs: 'its thread would be killed: mend the loop',
   stalls:
     'the actor would wait for what never comes: bring it into another state in "migrate", or let a message move it on',
+  orphaned: 'it would stay asleep, and its mail become dead letters: give it a place in the tree again, or let it be',
   crashes: 'its thread would end, and its neighbours with it: take out what ends it',
 };
 

@@ -14,15 +14,19 @@ export interface Trial {
   readonly record?: string;
   /** Due timers, then waiting mail, in the order in which they would be handled. */
   readonly turns: readonly TrialTurn[];
+  /** Only whether the messages are still taken: they will be handled later, in a state that nobody knows. */
+  readonly mailOnly?: true;
 }
 
 /**
  * `unreadable`: the snapshot does not fit, its actor would be parked. `rejected`: a waiting message would become a dead
  * letter. `throws`: a turn fails. `timer`: no state handles the event of a stored timer. `hangs`: the code does not come
  * back. `crashes`: the code ends its thread. `stalls`, a warning: the state starts something on entry that a restore does
- * not start.
+ * not start. `orphaned`, a warning: nobody would awake the actor.
  */
-export type Break = 'unreadable' | 'rejected' | 'throws' | 'timer' | 'hangs' | 'crashes' | 'stalls';
+export type Break = 'unreadable' | 'rejected' | 'throws' | 'timer' | 'hangs' | 'crashes' | 'stalls' | 'orphaned';
+
+export const warnings: ReadonlySet<Break> = new Set(['stalls', 'orphaned']);
 
 export interface Finding {
   readonly break: Break;

@@ -2,7 +2,8 @@
  * The owner's half of one life of an actor: it decides what happens to each turn and is the only place that does.
  *
  *   mail waits → check (deadline) → feed the thread → step record → commit → release outputs → acknowledge
- *                                              └→ failed → charge the message in hand → exit
+ *                                              ├→ failed → charge the message in hand → exit
+ *                                              └→ idle → passivate → exit
  *
  * Invariants:
  * 1. Turns are fed in the order of the queue, and their records come back in that order.
@@ -16,25 +17,17 @@ import type { Address } from '../address.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect } from '../effects.ts';
 import type { StoreOperation } from '../engines/engine.ts';
-import type { ErrorData } from '../errors.ts';
+import { type ErrorData, shuttingDown } from '../errors.ts';
 import type { StepRecord, Timer, TurnFailure, TurnInput } from '../host/messages.ts';
-import { defaults, limits } from '../limits.ts';
+import { limits } from '../limits.ts';
 import { forgetOperations, storeOperations } from '../mailbox/actor-record.ts';
 import { type DeadLetter, type DeadLetterReason, deadLetterOperations } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
-import type { Random } from '../random.ts';
+import { chargeAttempt } from './attempts.ts';
 import { DurableTimers } from './durable-timers.ts';
+import { Hand } from './hand.ts';
 import { Outputs } from './outputs.ts';
 import type { ActivationOptions, ReportedExit } from './surroundings.ts';
-
-type Fed = { readonly mail: Mail } | { readonly timer: Timer };
-
-const drainingError: ErrorData = {
-  reason: 'DRAINING',
-  message: 'this node is shutting down',
-  outcome: 'not_started',
-  retryAfterMs: 1_000,
-};
 
 export class Activation {
   readonly number: number;
@@ -46,7 +39,7 @@ export class Activation {
   /** Why it is parked. */
   reason: string | undefined;
   readonly #options: ActivationOptions;
-  readonly #fed: Fed[] = [];
+  readonly #hand = new Hand();
   readonly #timers: DurableTimers;
   readonly #outputs: Outputs;
   /** Timers that came due while the actor was held. */
@@ -59,6 +52,9 @@ export class Activation {
   /** Turns whose records wait for their commit. */
   #uncommittedTurns = 0;
   #draining = false;
+  /** The thread was asked to put it to sleep and has not answered. */
+  #passivating = false;
+  #lastWorkMs: number;
 
   constructor(options: ActivationOptions) {
     this.#options = options;
@@ -68,6 +64,7 @@ export class Activation {
     this.incarnation = options.incarnation;
     this.slot = options.slot;
     this.#lastSnapshot = options.stored?.snapshot;
+    this.#lastWorkMs = options.clock.monotonic();
     this.#outputs = new Outputs({ ...options, persistent: this.persistent });
     this.#timers = new DurableTimers(
       options.clock,
@@ -87,7 +84,7 @@ export class Activation {
 
   /** Turns that were fed and are not committed. */
   get #inFlight(): number {
-    return this.#fed.length + this.#uncommittedTurns;
+    return this.#hand.length + this.#uncommittedTurns;
   }
 
   /** The thread has it: mail can flow. */
@@ -112,21 +109,49 @@ export class Activation {
   /** Hands ephemeral mail on; the caller has checked `hasRoom`. */
   deliver(mail: Mail): void {
     if (this.#draining && mail.envelope.from === undefined) {
-      this.#outputs.refuse(mail.envelope.id, drainingError);
+      this.#outputs.refuse(mail.envelope.id, shuttingDown);
       return;
     }
-    if (mail.envelope.replyTo !== undefined) this.#outputs.asked(mail.envelope.id);
-    if (this.persistent) {
-      this.#options.queue.push(mail, this.#options.clock.monotonic());
+    this.#lastWorkMs = this.#options.clock.monotonic();
+    if (this.persistent || this.#passivating) {
+      this.#options.queue.push(mail, this.#lastWorkMs);
       this.pump();
       return;
     }
+    this.#options.post({ to: 'deliver', activation: this.number, inputs: [this.#bypass(mail)] });
+  }
+
+  /** An ephemeral message to an ephemeral actor: it needs no record. */
+  #bypass({ envelope }: Mail): TurnInput {
+    if (envelope.replyTo !== undefined) this.#outputs.asked(envelope.id);
     this.#ephemeralInHand++;
-    this.#options.post({
-      to: 'deliver',
-      activation: this.number,
-      inputs: [{ turn: 'message', envelope: mail.envelope, commit: false }],
-    });
+    return { turn: 'message', envelope, commit: false };
+  }
+
+  /** Whether it has been idle for its time, as far as is known here. */
+  hasRested(nowMs: number): boolean {
+    const isIdle = this.status === 'running' && !this.#passivating && this.#inFlight + this.#ephemeralInHand === 0;
+    const rests = isIdle && nowMs - this.#lastWorkMs >= this.definition.passivateAfterMs;
+    return rests && this.#outputs.openCount === 0 && !this.#options.shard.mail.hasMail(this.address);
+  }
+
+  /** Asks the thread to put the actor to sleep, if it is idle there too. Mail waits for the answer. */
+  passivate(): void {
+    this.#passivating = true;
+    this.#options.post({ to: 'passivate', activation: this.number, idleMs: this.definition.passivateAfterMs });
+  }
+
+  /** What the thread answered. */
+  passivated(asleep: boolean): void {
+    this.#passivating = false;
+    if (asleep) {
+      const dueMs = this.#timers.firstDueMs();
+      if (dueMs !== undefined) this.#options.shard.expectDue(dueMs);
+      this.end({ cause: 'passivated', charged: false });
+      return;
+    }
+    this.#lastWorkMs = this.#options.clock.monotonic();
+    this.pump();
   }
 
   cancel(message: string): void {
@@ -136,7 +161,7 @@ export class Activation {
 
   /** Feeds what waits, up to the window. */
   pump(): void {
-    if (this.status !== 'running' || this.#draining) return;
+    if (this.status !== 'running' || this.#draining || this.#passivating) return;
     const { queue, shard, post } = this.#options;
     const hold = shard.mail.holdOf(this.address);
     if (hold !== undefined && hold.why !== 'backoff') return;
@@ -151,8 +176,8 @@ export class Activation {
           expired.push(mail);
           continue;
         }
-        this.#fed.push({ mail });
-        inputs.push({ turn: 'message', envelope: mail.envelope, commit: true });
+        if (this.persistent || mail.place !== undefined) inputs.push(this.#feed(mail));
+        else inputs.push(this.#bypass(mail));
       }
       if (expired.length > 0) this.#letter(expired, 'EXPIRED');
       if (inputs.length === 0) break;
@@ -161,17 +186,23 @@ export class Activation {
     if (hold === undefined) shard.mail.refill(this.address);
   }
 
+  #feed(mail: Mail): TurnInput {
+    const { envelope, place } = mail;
+    if (place === undefined && envelope.replyTo !== undefined) this.#outputs.asked(envelope.id);
+    this.#hand.addMail(mail);
+    return { turn: 'message', envelope, commit: true };
+  }
+
   /** Feeds nothing from now on; asks that wait to be fed are refused, durable mail stays. */
   drain(): void {
     this.#draining = true;
     for (const mail of this.#options.queue.remove((waiting) => waiting.place === undefined))
-      this.#outputs.refuse(mail.envelope.id, drainingError);
+      this.#outputs.refuse(mail.envelope.id, shuttingDown);
   }
 
   /** The durable mail of a shard is not ours any more; what it does on the thread is not recorded. */
   forgetDurable(): void {
-    for (const item of [...this.#fed])
-      if ('mail' in item && item.mail.place !== undefined) this.#fed.splice(this.#fed.indexOf(item), 1);
+    this.#hand.forgetDurable();
   }
 
   /** Ephemeral messages of `persist: none` left the thread's mailbox. */
@@ -196,6 +227,7 @@ export class Activation {
     else if (snapshot !== undefined && (snapshot !== this.#lastSnapshot || timersChanged))
       operations.push(...this.#store(snapshot));
     this.#lastSnapshot = snapshot;
+    this.#lastWorkMs = this.#options.clock.monotonic();
     this.#uncommittedTurns += steps.length;
     // A turn that changed nothing writes nothing, yet its answer waits for the commits before it.
     this.#options.shard.submit({
@@ -222,7 +254,7 @@ export class Activation {
     if (this.#uncommittedTurns > 0) await this.#options.shard.settled();
     // The thread or the lease may be gone by now; that end has put the message back with the others.
     if ((this.status as string) === 'ended') return;
-    const inHand = cause.by === 'message' ? this.#takeFed(cause.message) : undefined;
+    const inHand = cause.by === 'message' ? this.#hand.takeMail(cause.message) : undefined;
     this.#charge(inHand, error);
     // A durable ask waits for its next attempt until its own deadline.
     if (cause.by === 'message' && inHand?.place === undefined) this.#outputs.refuse(cause.message, error);
@@ -232,11 +264,7 @@ export class Activation {
   /** The thread died; `suspect`: the fed turn, counted from the oldest, that was being stepped at that moment. */
   threadLost(exit: ReportedExit & { readonly error: ErrorData }, suspect: number | undefined): void {
     if (this.status === 'ended') return;
-    const inHand = suspect === undefined ? undefined : this.#fed[suspect];
-    if (inHand !== undefined && 'mail' in inHand) {
-      this.#fed.splice(suspect as number, 1);
-      this.#charge(inHand.mail, exit.error);
-    }
+    this.#charge(suspect === undefined ? undefined : this.#hand.takeMailAt(suspect), exit.error);
     this.end(exit);
   }
 
@@ -248,10 +276,11 @@ export class Activation {
     if (this.status === 'ended') return;
     this.status = 'ended';
     this.#timers.disarm();
-    const fed = this.#fed.splice(0).flatMap((item) => ('mail' in item ? [item.mail] : []));
+    const fed = this.#hand.empty();
     const answered = (mail: Mail): boolean => mail.place === undefined && mail.envelope.replyTo !== undefined;
     this.#options.queue.putBack(fed.filter((mail) => !answered(mail)));
-    this.#options.queue.remove(answered);
+    // What came while it was put to sleep is for its next life.
+    const unanswered = exit?.cause === 'passivated' ? [] : this.#options.queue.remove(answered);
     if (this.#retryAt !== undefined) this.#options.shard.mail.hold(this.address, { why: 'backoff', ...this.#retryAt });
     const error: ErrorData =
       exit?.cause === 'lease-lost'
@@ -261,13 +290,14 @@ export class Activation {
             message: exit?.error?.message ?? `${this.address} stopped before it answered`,
             outcome: 'unknown',
           };
+    for (const mail of unanswered) this.#outputs.refuse(mail.envelope.id, error);
     this.#outputs.refuseAll(error);
     if (exit !== undefined) this.#options.onExit(exit);
   }
 
   #record(step: StepRecord, operations: StoreOperation[], mails: Mail[], outputs: (() => void)[]): void {
     const { cause } = step;
-    const mail = cause.by === 'message' ? this.#takeFed(cause.message) : undefined;
+    const mail = cause.by === 'message' ? this.#hand.takeMail(cause.message) : undefined;
     if (mail !== undefined) mails.push(mail);
     // Its lease was lost meanwhile: the next owner's run counts, not this one.
     else if (cause.by === 'message') return;
@@ -295,19 +325,16 @@ export class Activation {
   #charge(mail: Mail | undefined, error: ErrorData): void {
     if (mail?.place === undefined) return;
     const { shard, random, count } = this.#options;
-    const { attempt } = mail.envelope;
-    mail.errors.push({ atMs: shard.now(), message: error.message });
-    if (attempt >= defaults.messageAttempts) {
+    const charged = chargeAttempt(mail, error, shard.now(), random);
+    if (charged.spent) {
       this.#letter([mail], 'ATTEMPTS_SPENT');
       this.#outputs.refuse(mail.envelope.id, { ...error, reason: 'ACTOR_FAILED', outcome: 'unknown' });
       return;
     }
-    mail.envelope = { ...mail.envelope, attempt: attempt + 1 };
     count('redeliveries_total');
-    this.#fed.unshift({ mail });
+    this.#hand.addFirst(mail);
     shard.mail.attempted(mail);
-    const delayMs = retryDelayMs(attempt, random);
-    if (delayMs > 0) this.#retryAt = { untilMs: shard.now() + delayMs, text: error.message };
+    if (charged.delayMs > 0) this.#retryAt = { untilMs: shard.now() + charged.delayMs, text: error.message };
   }
 
   #letter(mails: readonly Mail[], reason: DeadLetterReason): void {
@@ -328,13 +355,6 @@ export class Activation {
     return deadLetterOperations(letter);
   }
 
-  #takeFed(message: string): Mail | undefined {
-    const index = this.#fed.findIndex((item) => 'mail' in item && item.mail.envelope.id === message);
-    if (index < 0) return undefined;
-    const [item] = this.#fed.splice(index, 1);
-    return item !== undefined && 'mail' in item ? item.mail : undefined;
-  }
-
   #store(snapshot: string): StoreOperation[] {
     const { kind, version } = this.definition;
     const timers = this.#timers.list();
@@ -349,26 +369,18 @@ export class Activation {
       this.#postponed.push(timer);
       return;
     }
-    this.#fed.push({ timer });
+    this.#hand.addTimer(timer);
     this.#options.post({ to: 'deliver', activation: this.number, inputs: [{ turn: 'timer', timer }] });
   }
 
   #fireDone(id: string, gen: number): void {
-    const index = this.#fed.findIndex((item) => 'timer' in item && item.timer.id === id && item.timer.gen === gen);
-    if (index >= 0) this.#fed.splice(index, 1);
+    this.#hand.dropTimer(id, gen);
     this.#timers.fired(id, gen);
   }
 }
 
 function touchesTimers(step: StepRecord): boolean {
   return step.cause.by === 'timer' || step.timersSet.length > 0 || step.timersCancelled.length > 0;
-}
-
-/** How long a message waits after its failed attempt of this number; the second attempt follows at once. */
-function retryDelayMs(attempt: number, random: Random): number {
-  if (attempt < 2) return 0;
-  const baseMs = Math.min(defaults.retryMaxMs, defaults.retryFirstMs * 2 ** (attempt - 2));
-  return baseMs * (1 + random.next());
 }
 
 function reasonOf(error: ErrorData): DeadLetterReason {

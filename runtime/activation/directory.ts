@@ -35,6 +35,8 @@ export interface DirectoryOptions {
   readonly log: Log;
   readonly hosts: HostPlaces;
   readonly shardOf: (address: Address) => Shard;
+  /** Whether an actor has children of its own. */
+  readonly hasSpawned: (address: Address) => boolean;
   /** An actor has ended and mail waits for it. */
   readonly onLeftMail: (address: Address) => void;
   readonly surroundings: Omit<ActivationSurroundings, 'post' | 'onExit'>;
@@ -201,6 +203,14 @@ export class Directory implements Activations {
     if (activation?.status === 'parked') activation.end({ cause: 'released', charged: false });
   }
 
+  /** Puts those to sleep that have been idle for their time. */
+  passivateIdle(): void {
+    if (this.#draining) return;
+    const nowMs = this.#options.surroundings.clock.monotonic();
+    for (const activation of this.#byNumber.values())
+      if (activation.hasRested(nowMs) && !this.#options.hasSpawned(activation.address)) activation.passivate();
+  }
+
   /** What a host thread said. */
   receive(messages: readonly FromHost[]): void {
     for (const message of messages) {
@@ -228,6 +238,9 @@ export class Directory implements Activations {
           break;
         case 'done':
           activation.end({ cause: 'done', charged: true });
+          break;
+        case 'passivated':
+          activation.passivated(message.asleep);
           break;
         case 'stopped':
           this.#stopping.get(activation.number)?.();
@@ -318,6 +331,7 @@ export class Directory implements Activations {
       post: (message) => this.#options.hosts.post(slot, message),
       onExit: (exit) => {
         this.#leave(activation);
+        if (exit.cause === 'passivated') this.#forget(activation);
         const full: ActivationExit = { address, incarnation, ...exit };
         for (const listener of this.#exitListeners) listener(full);
       },
@@ -343,6 +357,13 @@ export class Directory implements Activations {
     shard.mail.releaseQueue(activation.address);
     // Mail that outlived its actor: whoever is responsible for the address hears of it once the exit is known.
     if (shard.mail.hasMail(activation.address)) queueMicrotask(() => this.#options.onLeftMail(activation.address));
+  }
+
+  /** Nothing of one that sleeps stays in memory; its record knows its incarnation. */
+  #forget({ address, persistent }: Activation): void {
+    this.#definitions.delete(address);
+    if (persistent) this.#incarnations.delete(address);
+    this.#options.surroundings.count('passivations_total');
   }
 
   #park(activation: Activation, reason: string): void {

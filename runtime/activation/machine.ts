@@ -174,6 +174,10 @@ class LogicStepper implements Stepper {
     return this.#snapshot.children?.[(source as AnyActorRef).id] === source;
   }
 
+  hasChildren(): boolean {
+    return (this.#children?.size ?? 0) > 0;
+  }
+
   persisted(): string {
     return JSON.stringify(this.#logic.getPersistedSnapshot(this.#snapshot as never));
   }

@@ -32,6 +32,11 @@ export class Outputs {
     this.#options = options;
   }
 
+  /** Ephemeral asks that wait for their answer. */
+  get openCount(): number {
+    return this.#openAsks.size;
+  }
+
   /** An ask was taken that only this life can answer. */
   asked(id: string): void {
     this.#openAsks.add(id);

@@ -55,6 +55,8 @@ export interface Stepper {
   finish(turn: Turn): void;
   /** Whether an event of this child still concerns the logic. */
   current(event: LogicEvent, source: Child | undefined): boolean;
+  /** Whether something that it invoked or spawned lives. */
+  hasChildren(): boolean;
   /** The state as JSON text. */
   persisted(): string;
   /** The state value of a machine, `null` for a reducer. */

@@ -24,6 +24,11 @@ export class CellTimers {
     }
   }
 
+  /** Whether any is set. */
+  some(): boolean {
+    return (this.#armed?.size ?? 0) > 0;
+  }
+
   /** Takes a due timer; false when it was cancelled or replaced while its turn waited. */
   take(timer: Timer): boolean {
     if (this.#armed?.get(timer.id)?.gen !== timer.gen) return false;

@@ -21,6 +21,7 @@ import type { OutgoingMessage } from '../messaging.ts';
 import { redact } from '../redact.ts';
 import { CellTimers } from './cell-timers.ts';
 import type { InHand } from './in-hand.ts';
+import { InputQueue } from './input-queue.ts';
 import type { Cause, FromHost, InspectedActivation, StepRecord, ToHost, TurnInput } from './messages.ts';
 import { checkMessage } from './validate.ts';
 
@@ -60,8 +61,6 @@ const startCause: Cause = { by: 'start' };
 const invocationCause: Cause = { by: 'invocation' };
 /** A round ends after so much time, so that slow turns share the thread too. */
 const roundMs = 8;
-/** Inputs that were taken and are still held before a queue that never gets empty lets go of them. */
-const spentInputs = 256;
 
 export class Cell {
   readonly activation: number;
@@ -72,10 +71,10 @@ export class Cell {
   readonly #stepper: Stepper;
   readonly #persistent: boolean;
   readonly #timers: CellTimers;
-  #queue: Input[] = [];
-  #head = 0;
+  readonly #queue = new InputQueue<Input>();
   #records: StepRecord[] = [];
   #number = 0;
+  #lastTurnMs = 0;
   /** Committed turns whose work on the thread waits, by number. */
   #unfinished: { readonly number: number; readonly turn: Turn }[] = [];
   #fedUnreported = 0;
@@ -114,7 +113,7 @@ export class Cell {
 
   /** Waiting inputs. */
   get waiting(): number {
-    return this.#queue.length - this.#head;
+    return this.#queue.length;
   }
 
   get running(): boolean {
@@ -142,10 +141,7 @@ export class Cell {
 
   deliver(inputs: readonly TurnInput[]): void {
     if (this.#status !== 'running') return;
-    if (this.#head === this.#queue.length) {
-      this.#queue = inputs.slice();
-      this.#head = 0;
-    } else this.#queue.push(...inputs);
+    this.#queue.pushAll(inputs);
     this.#host.ready(this);
   }
 
@@ -160,9 +156,8 @@ export class Cell {
     let startedMs = 0;
     let turns = 0;
     let handled = 0;
-    while (turns < most && this.#status === 'running' && this.#head < this.#queue.length) {
-      const input = this.#queue[this.#head] as Input;
-      this.#head += 1;
+    while (turns < most && this.#status === 'running' && this.#queue.length > 0) {
+      const input = this.#queue.shift();
       turns += 1;
       if (input.turn === 'message' && !input.commit) handled += 1;
       this.#host.inHand.note(this.activation, this.#fedIndex(input));
@@ -170,13 +165,9 @@ export class Cell {
       if (turns === 1) startedMs = clock.monotonic();
       else if ((turns & 3) === 0 && clock.monotonic() - startedMs > roundMs) break;
     }
-    if (this.#head === this.#queue.length || this.#status !== 'running') {
-      this.#queue = [];
-      this.#head = 0;
-    } else if (this.#head >= spentInputs) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
-    }
+    if (this.#status === 'running') this.#queue.tidy();
+    else this.#queue.clear();
+    if (turns > 0) this.#lastTurnMs = clock.monotonic();
     this.#flush();
     this.#host.inHand.clear();
     if (handled > 0) this.#host.post({ from: 'handled', activation: this.activation, count: handled });
@@ -203,6 +194,15 @@ export class Cell {
   /** The caller of a message cancelled, or a watched life is over. */
   signal(event: LogicEvent, cause: Cause = invocationCause): void {
     if (cause.by === 'watch' || this.#program.handlesCancelled) this.#enqueue({ turn: 'signal', event, cause });
+  }
+
+  /** Ends the activation if it has been idle for so long and nothing of it lives but its state. */
+  passivate(idleMs: number): void {
+    const isIdle = this.#status === 'running' && this.waiting === 0 && this.#unfinished.length === 0;
+    const rests = isIdle && this.#host.clock.monotonic() - this.#lastTurnMs >= idleMs;
+    const asleep = rests && !this.#stepper.hasChildren() && !this.#timers.some();
+    if (asleep) this.#end();
+    this.#host.post({ from: 'passivated', activation: this.activation, asleep });
   }
 
   /** Ends the activation. */
@@ -387,8 +387,7 @@ export class Cell {
 
   #end(): void {
     this.#status = 'over';
-    this.#queue = [];
-    this.#head = 0;
+    this.#queue.clear();
     this.#unfinished = [];
     this.#timers.stop();
     this.#stepper.stop();

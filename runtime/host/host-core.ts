@@ -223,6 +223,8 @@ export function createHostCore(options: HostCoreOptions): HostCore {
         return cells.get(message.activation)?.deliver(message.inputs);
       case 'committed':
         return cells.get(message.activation)?.committed(message.number);
+      case 'passivate':
+        return cells.get(message.activation)?.passivate(message.idleMs);
       case 'stop':
         return cells.get(message.activation)?.stop();
       case 'cancel':

@@ -85,6 +85,8 @@ export type ToHost =
   | { readonly to: 'deliver'; readonly activation: number; readonly inputs: readonly TurnInput[] }
   /** Turns up to `number` are committed: do what they want done on the thread. */
   | { readonly to: 'committed'; readonly activation: number; readonly number: number }
+  /** Ends an activation that has been idle for so long and has nothing but its state; answered by `passivated`. */
+  | { readonly to: 'passivate'; readonly activation: number; readonly idleMs: number }
   /** Ends an activation; its invoked actors are stopped. Answered by `stopped`. */
   | { readonly to: 'stop'; readonly activation: number }
   /** The caller of this message cancelled; reaches the logic as the event `troupe.cancelled`. */
@@ -148,6 +150,8 @@ export type FromHost =
   /** An ephemeral actor reached its final state. */
   | { readonly from: 'done'; readonly activation: number }
   | { readonly from: 'stopped'; readonly activation: number }
+  /** `asleep`: the activation is over; else it stays. */
+  | { readonly from: 'passivated'; readonly activation: number; readonly asleep: boolean }
   /** An actor, or what it invoked, sends a message; answered by `settled` where `request` is given. */
   | {
       readonly from: 'send';

@@ -7,12 +7,14 @@
  *    the receiver recognises the repeat.
  * 2. Numbers are given at the write, after every refusal: a refused message leaves no gap.
  * 3. `send` calls are written in the order in which they were made.
+ * 4. Nobody waits long for an engine that does not answer: while a write stays unsettled, what waits behind it and what
+ *    comes is refused, and those whose write it is are told that the outcome is unknown. It is settled all the same.
  */
 
-import { type Clock, wait } from '../clock.ts';
+import { type Cancel, type Clock, wait } from '../clock.ts';
 import { EngineDown, type MailboxTransport } from '../engines/engine.ts';
 import type { Envelope } from '../envelope.ts';
-import { type Outcome, TroupeError, textOf } from '../errors.ts';
+import { type Outcome, shuttingDown, TroupeError, textOf } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { batchLength, encodeBatch, encodeEntry } from './batch.ts';
 
@@ -26,6 +28,8 @@ interface Channel {
   lastNumber: number;
   waiting: Waiting[];
   writing: boolean;
+  /** The outcome of the write in flight has been unknown for too long. */
+  unsettled: boolean;
 }
 
 export interface ChannelOptions {
@@ -38,6 +42,9 @@ export interface ChannelOptions {
 
 /** Delay between attempts to settle a write of unknown outcome. */
 const settleDelayMs = 250;
+
+/** How long a write may be of unknown outcome before its senders are told. */
+const settlePatienceMs = 1_000;
 
 /** Messages that may wait for the engine on one channel. */
 const channelWaitingMax = 16 * limits.batchEnvelopes;
@@ -60,12 +67,13 @@ export class ChannelWriter {
 
   /** Resolves when the engine has the envelope. @throws TroupeError `UNAVAILABLE`, `MAILBOX_FULL`, `PAYLOAD_TOO_LARGE` */
   send(shard: string, envelope: Envelope): Promise<void> {
-    if (this.#closed) throw new TroupeError('DRAINING', 'this node is shutting down', { retryAfterMs: 1_000 });
+    if (this.#closed) throw TroupeError.from(shuttingDown);
     let channel = this.#channels.get(shard);
     if (channel === undefined) {
-      channel = { lastNumber: 0, waiting: [], writing: false };
+      channel = { lastNumber: 0, waiting: [], writing: false, unsettled: false };
       this.#channels.set(shard, channel);
     }
+    if (channel.unsettled) throw givenUp('not_started');
     if (channel.waiting.length >= channelWaitingMax)
       throw new TroupeError('MAILBOX_FULL', 'too many messages wait for the storage engine', { retryAfterMs: 500 });
     const text = JSON.stringify(envelope);
@@ -98,7 +106,12 @@ export class ChannelWriter {
         this.#options.writer,
         batch.map((item, index) => encodeEntry(first + index + 1, first + index, item.text)),
       );
-      const refusal = await this.#writeUntilKnown(shard, data);
+      const refusal = await this.#writeUntilKnown(shard, data, () => {
+        channel.unsettled = true;
+        for (const item of batch) item.refused(givenUp('unknown'));
+        for (const item of channel.waiting.splice(0)) item.refused(givenUp('not_started'));
+      });
+      channel.unsettled = false;
       if (refusal === undefined) {
         channel.lastNumber = first + batch.length;
         for (const item of batch) item.accepted();
@@ -108,20 +121,28 @@ export class ChannelWriter {
     channel.writing = false;
   }
 
-  async #writeUntilKnown(shard: string, data: string): Promise<TroupeError | undefined> {
-    for (let attempt = 1; attempt === 1 || !this.#closed; attempt++) {
-      try {
-        await this.#options.transport.add(shard, data);
-        return undefined;
-      } catch (error) {
-        if (attempt === 1 && error instanceof EngineDown)
-          return new TroupeError('UNAVAILABLE', `the storage engine cannot be reached: ${textOf(error)}`, {
-            retryAfterMs: 1_000,
-          });
-        await wait(this.#options.clock, settleDelayMs);
+  /** `onUnsettled` is called once where the outcome stays unknown. */
+  async #writeUntilKnown(shard: string, data: string, onUnsettled: () => void): Promise<TroupeError | undefined> {
+    const { transport, clock } = this.#options;
+    let calm: Cancel | undefined;
+    try {
+      for (let attempt = 1; attempt === 1 || !this.#closed; attempt++) {
+        try {
+          await transport.add(shard, data);
+          return undefined;
+        } catch (error) {
+          if (attempt === 1 && error instanceof EngineDown)
+            return new TroupeError('UNAVAILABLE', `the storage engine took nothing: ${textOf(error)}`, {
+              retryAfterMs: 1_000,
+            });
+          calm ??= clock.after(settlePatienceMs, onUnsettled);
+          await wait(clock, settleDelayMs);
+        }
       }
+      return givenUp('unknown');
+    } finally {
+      calm?.();
     }
-    return givenUp('unknown');
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * The receiving half of a shard's channels: one sequential fetch loop over an unordered, at-least-once transport, from
- * which each envelope comes out once and in channel order.
+ * The receiving half of a shard's channels: one fetch loop over an unordered, at-least-once transport, from which each
+ * envelope comes out once and in channel order.
  *
  * Invariants:
  * 1. An envelope is handed on only when its predecessor was taken or handed on before it.
@@ -44,6 +44,9 @@ interface Arrived {
   readonly job: string;
 }
 
+/** Most fetches at once: one after another they would cost a round trip, and on PostgreSQL a sync of its disk, each. */
+const fetchesAtOnce = 8;
+
 /** The metric of envelopes that came again and went no further, being taken or in hand. */
 const recognised = 'redeliveries_recognised_total';
 
@@ -58,6 +61,8 @@ export class Intake {
   readonly #jobs = new Map<string, number>();
   #inHandCount = 0;
   #fetching = false;
+  /** Fetches that the next round makes at once. */
+  #stride = 1;
   #wakeAgain = false;
   #open = true;
 
@@ -89,9 +94,7 @@ export class Intake {
   /** Adopts jobs that were fetched by a former owner, or by a fetch whose answer was lost. */
   async adoptActive(): Promise<void> {
     const { transport, shard } = this.#options;
-    const jobs = (await transport.active(shard)).filter((job) => !this.#jobs.has(job.id));
-    const order = (job: TransportJob): number => decodeBatch(job.data)?.entries[0]?.prev ?? 0;
-    for (const job of jobs.sort((left, right) => order(left) - order(right))) this.#ingest(job);
+    this.#ingestInOrder((await transport.active(shard)).filter((job) => !this.#jobs.has(job.id)));
     await this.#settleGaps();
   }
 
@@ -129,7 +132,7 @@ export class Intake {
   }
 
   async #fetchAll(): Promise<void> {
-    const { transport, shard, clock, log } = this.#options;
+    const { shard, clock, log } = this.#options;
     while (this.#open) {
       if (this.#inHandCount >= limits.shardInHandEnvelopes) {
         this.#wakeAgain = true;
@@ -137,15 +140,14 @@ export class Intake {
       }
       this.#wakeAgain = false;
       try {
-        const job = await transport.fetch(shard);
-        if (job === undefined) {
-          if (this.#wakeAgain) continue;
-          break;
-        }
-        this.#ingest(job);
+        const found = await this.#fetch(this.#stride);
+        // Many jobs wait: more of them are asked for at once.
+        this.#stride = found < this.#stride ? 1 : Math.min(fetchesAtOnce, this.#stride * 2);
         if (this.#early.size > 0) await this.#settleGaps();
+        if (found === 0 && !this.#wakeAgain) break;
       } catch (error) {
         log.warn({ shard, error }, 'fetch failed; trying again');
+        this.#stride = 1;
         await wait(clock, defaults.backoffFirstMs);
         // The answer of a fetch that took a job may be what was lost.
         await this.adoptActive().catch(() => undefined);
@@ -153,6 +155,24 @@ export class Intake {
       }
     }
     this.#fetching = false;
+  }
+
+  /** Asks for so many jobs at once and takes in what came; resolves with how many. @throws what the engine says */
+  async #fetch(count: number): Promise<number> {
+    const { transport, shard } = this.#options;
+    const fetches = await Promise.allSettled(Array.from({ length: count }, () => transport.fetch(shard)));
+    const jobs = fetches.flatMap((fetch) => (fetch.status === 'fulfilled' && fetch.value ? [fetch.value] : []));
+    this.#ingestInOrder(jobs);
+    const failed = fetches.find((fetch) => fetch.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    return jobs.length;
+  }
+
+  /** The answers of fetches come in any order; the jobs of one writer are told apart by their numbers. */
+  #ingestInOrder(jobs: readonly TransportJob[]): void {
+    const order = (job: TransportJob): number => decodeBatch(job.data)?.entries[0]?.prev ?? 0;
+    const sorted = jobs.length < 2 ? jobs : jobs.toSorted((left, right) => order(left) - order(right));
+    for (const job of sorted) this.#ingest(job);
   }
 
   #ingest(job: TransportJob): void {

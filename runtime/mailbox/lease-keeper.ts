@@ -5,7 +5,7 @@
 
 import { type Clock, wait, within } from '../clock.ts';
 import type { Engine, Lease } from '../engines/engine.ts';
-import { TroupeError, textOf } from '../errors.ts';
+import { textOf } from '../errors.ts';
 import { defaults } from '../limits.ts';
 import type { Log } from '../log.ts';
 
@@ -147,9 +147,4 @@ export class LeaseKeeper {
     this.#wake = () => wake.abort();
     await wait(this.#options.clock, delayMs, wake.signal).catch(() => undefined);
   }
-}
-
-/** What those hear who wait for a shard of a node that ends. */
-export function shuttingDown(): TroupeError {
-  return new TroupeError('DRAINING', 'this node is shutting down', { retryAfterMs: 1_000 });
 }

@@ -12,12 +12,12 @@
 import type { Address } from '../address.ts';
 import { type Clock, within } from '../clock.ts';
 import type { Engine, Lease, StoreOperation } from '../engines/engine.ts';
-import type { TroupeError } from '../errors.ts';
+import { shuttingDown, TroupeError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import { type DeadLetter, type DeadLetterReason, deadLetterOperations, lostLetter } from './dead-letters.ts';
 import { Housekeeping } from './housekeeping.ts';
-import { LeaseKeeper, shuttingDown } from './lease-keeper.ts';
+import { LeaseKeeper } from './lease-keeper.ts';
 import type { Mail } from './mail.ts';
 import { Mailroom } from './mailroom.ts';
 import type { Outbox } from './outbox.ts';
@@ -165,6 +165,11 @@ export class Shard {
     this.#housekeeping.lettered();
   }
 
+  /** A timer of an actor that sleeps from now on is due at this engine time. */
+  expectDue(dueMs: number): void {
+    this.#tenure?.due.expect(dueMs);
+  }
+
   /** Something was written to this shard's queue. */
   wake(): void {
     this.#tenure?.intake.wake();
@@ -180,6 +185,7 @@ export class Shard {
     this.#intakeStopped = true;
     this.#tenure?.intake.close();
     this.#tenure?.delayed.close();
+    this.#tenure?.due.close();
   }
 
   /** Envelopes that are committed and not yet flushed. */
@@ -190,7 +196,7 @@ export class Shard {
   /** Gives the lease back in order; commits that do not come through are given up after `withinMs`. */
   async close(withinMs: number): Promise<void> {
     const stopped = this.#keeper.stop();
-    for (const waiter of this.#heldWaiters.splice(0)) waiter.reject(shuttingDown());
+    for (const waiter of this.#heldWaiters.splice(0)) waiter.reject(TroupeError.from(shuttingDown));
     await stopped;
     const tenure = this.#tenure;
     if (tenure === undefined) return;
@@ -218,7 +224,10 @@ export class Shard {
       },
       onLost: (writer, upTo) => this.#letterLost(writer, upTo),
       onStale: (mail) => this.letter([mail], 'STALE_WRITER'),
-      onDue: (mails, operations) => this.mail.due(mails, operations),
+      onDelayed: (mails, operations) => this.mail.due(mails, operations),
+      onDue: (address) => {
+        if (this.mail.holdOf(address) === undefined) this.#options.onWork(address);
+      },
       onRefused: () => {
         log.warn({ shard: this.name }, 'a commit was refused: the shard has another owner or was rolled back');
         this.#drop();
@@ -237,7 +246,7 @@ export class Shard {
     tenure.intake.wake();
     for (const waiter of this.#heldWaiters.splice(0)) waiter.resolve();
     this.mail.resume();
-    await this.#awakenDue();
+    await tenure.due.look();
   }
 
   async #renewed(): Promise<void> {
@@ -245,7 +254,7 @@ export class Shard {
     if (tenure === undefined) return;
     await tenure.intake.adoptActive();
     tenure.intake.wake();
-    await this.#awakenDue();
+    await tenure.due.look();
     await this.#housekeeping.run(() => this.#tenure === tenure);
   }
 
@@ -254,12 +263,6 @@ export class Shard {
     if (tenure === undefined) return;
     tenure.intake.wake();
     this.mail.relieve(tenure.intake.inHandCount >= limits.shardInHandEnvelopes);
-  }
-
-  async #awakenDue(): Promise<void> {
-    const due = await this.#options.engine.store.ranked(this.name, 'due', this.now(), limits.batchEnvelopes);
-    for (const { member } of due)
-      if (this.mail.holdOf(member as Address) === undefined) this.#options.onWork(member as Address);
   }
 
   #commit({ operations, takes }: Parked, onCommitted: () => void = nothing): void {
@@ -302,5 +305,6 @@ export class Shard {
     tenure?.intake.close();
     tenure?.outbox.close();
     tenure?.delayed.close();
+    tenure?.due.close();
   }
 }

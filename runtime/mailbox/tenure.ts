@@ -1,8 +1,10 @@
+import type { Address } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import type { Engine, Lease, StoreOperation } from '../engines/engine.ts';
 import type { Log } from '../log.ts';
 import { Committer } from './committer.ts';
 import { Delayed } from './delayed.ts';
+import { DueWatch } from './due-watch.ts';
 import { Intake } from './intake.ts';
 import type { Mail } from './mail.ts';
 import { Outbox } from './outbox.ts';
@@ -17,6 +19,7 @@ export interface Tenure {
   readonly outbox: Outbox;
   readonly parking: Parking;
   readonly delayed: Delayed;
+  readonly due: DueWatch;
   /** Writers with a mark at take-over. */
   readonly writers: readonly string[];
   /** Everything is loaded: the shard may be used. */
@@ -37,7 +40,8 @@ export interface TenureOptions {
   readonly onMail: (mail: Mail) => void;
   readonly onLost: (writer: string, upTo: number) => void;
   readonly onStale: (mail: Mail) => void;
-  readonly onDue: (mails: readonly Mail[], operations: readonly StoreOperation[]) => void;
+  readonly onDelayed: (mails: readonly Mail[], operations: readonly StoreOperation[]) => void;
+  readonly onDue: (address: Address) => void;
   readonly onRefused: () => void;
 }
 
@@ -99,8 +103,9 @@ export async function createTenure(options: TenureOptions): Promise<Tenure> {
       clock,
       now: options.now,
       settled: options.settled,
-      onDue: options.onDue,
+      onDue: options.onDelayed,
     }),
+    due: new DueWatch({ shard, store: engine.store, clock, now: options.now, onDue: options.onDue }),
     writers: [...marks.keys()],
     ready: false,
   };

@@ -14,7 +14,7 @@ import { createRedisEngine } from '../../runtime/engines/redis/redis-engine.ts';
 import { shardNames } from '../../runtime/mailbox/shards.ts';
 import { CommandLine, type CommandResult } from '../support/cli.ts';
 import { redisMissing, startRedis, type TestRedis } from '../support/redis.ts';
-import { mailOrder, markTaken, type StoredOrder, shards, storeOrders } from '../support/stored-orders.ts';
+import { mailOrder, markTaken, type StoredOrder, setAside, shards, storeOrders } from '../support/stored-orders.ts';
 
 const appOf = (name: string): string => new URL(`../apps/${name}.ts`, import.meta.url).pathname;
 const next = ['--app', appOf('orders-next'), '--namespace', 'shop'];
@@ -126,6 +126,10 @@ describe('upgrade check', { skip: redisMissing() }, () => {
       { name: 'throwing' },
       { name: 'fetched' },
       { name: 'patient' },
+      { name: 'urgent' },
+      { name: 'parked' },
+      { name: 'aside' },
+      { name: 'delayed' },
       { name: 'endless-turn' },
       { name: 'late', state: 'packing', timers: [{ id: 't', gen: 0, dueMs: 1, event }] },
       { name: 'endless', context: { items: ['endless'] } },
@@ -140,7 +144,13 @@ describe('upgrade check', { skip: redisMissing() }, () => {
     await mailOrder(shop.engine, 'fetched', [add('bomb')]);
     for (const shard of shardNames(shards)) await shop.engine.transport.fetch(shard);
     // In `boxing` nothing is added any more, so no bomb goes off.
-    await mailOrder(shop.engine, 'patient', [{ type: 'pack', payload: {} }, add('bomb')]);
+    const pack = { type: 'pack', payload: {} };
+    await mailOrder(shop.engine, 'patient', [pack, add('bomb')]);
+    await mailOrder(shop.engine, 'urgent', [add('bomb'), { ...pack, priority: 'high' }]);
+    await mailOrder(shop.engine, 'aside', [add('bomb')]);
+    await setAside(shop.engine, 'aside', 'parked', [pack]);
+    await setAside(shop.engine, 'parked', 'parked', [add('milk'), add('bomb')]);
+    await setAside(shop.engine, 'delayed', 'delayed', [add('bomb'), { type: 'drop', payload: {} }]);
     await mailOrder(shop.engine, 'endless-turn', [add('milk'), add('endless')]);
     await mailOrder(shop.engine, 'unstored', [add('bomb')]);
     const before = await shop.dump();
@@ -148,23 +158,28 @@ describe('upgrade check', { skip: redisMissing() }, () => {
     const result = await shop.check([...next, '--watchdog', '1s', '-o', 'json']);
     assert.deepEqual(await shop.dump(), before);
     assert.equal(result.code, 99, result.stderr);
-    assert.deepEqual(told(reportOf(result).breaks), [
-      'crashes order "open" 1 /orders/exiting - while it was restored: the code ended its thread with code 7',
-      'hangs order "open" 2 /orders/endless - while it was restored: no answer for 1000 ms',
-      'hangs order "open" 2 /orders/endless-turn add in turn 2 of what waits: no answer for 1000 ms',
-      'rejected order "open" 2 /orders/invalid add INVALID_MESSAGE: the payload of "add" does not fit its schema: ' +
-        'item: Too big: expected string to have <=20 characters',
-      'rejected order "open" 2 /orders/unknown drop UNKNOWN_TYPE: "order" takes no message "drop"; it takes: ' +
-        'add, look, pack',
-      'throws order "open" 3 /orders/fetched add no bombs',
-      'throws order "open" 3 /orders/throwing add no bombs',
-      'throws order "open" 3 /orders/unstored add no bombs',
-      `timer order "boxing" 1 /orders/late ${event.type} no state handles the event "${event.type}" of a timer`,
-      'unreadable ghost "open" 1 /orders/foreign - the snapshot is of kind "ghost", the definition of kind "order"',
-    ]);
+    assert.deepEqual(
+      told(reportOf(result).breaks),
+      [
+        'crashes order "open" 1 /orders/exiting - while it was restored: the code ended its thread with code 7',
+        'hangs order "open" 2 /orders/endless - while it was restored: no answer for 1000 ms',
+        'hangs order "open" 2 /orders/endless-turn add in turn 2 of what waits: no answer for 1000 ms',
+        'rejected order - 1 /orders/delayed drop UNKNOWN_TYPE: "order" takes no message "drop"; it takes: ' +
+          'add, look, pack',
+        'rejected order "open" 2 /orders/invalid add INVALID_MESSAGE: the payload of "add" does not fit its schema: ' +
+          'item: Too big: expected string to have <=20 characters',
+        'rejected order "open" 2 /orders/unknown drop UNKNOWN_TYPE: "order" takes no message "drop"; it takes: ' +
+          'add, look, pack',
+        ...['fetched', 'parked', 'throwing', 'unstored'].map(
+          (name) => `throws order "open" 4 /orders/${name} add no bombs`,
+        ),
+        `timer order "boxing" 1 /orders/late ${event.type} no state handles the event "${event.type}" of a timer`,
+        'unreadable ghost "open" 1 /orders/foreign - the snapshot is of kind "ghost", the definition of kind "order"',
+      ].sort(),
+    );
     assert.match(
       textOfUpgrade(reportOf(result)),
-      /throws: order in state "open": 3 actors\n( {2}\/orders\/\w+ {2}add: no bombs\n){3} {2}-> .*\n[\s\S]*would break/,
+      /throws: order in state "open": 4 actors\n( {2}\/orders\/\w+ {2}add: no bombs\n){4} {2}-> .*\n[\s\S]*would break/,
     );
   });
 

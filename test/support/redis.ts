@@ -10,6 +10,8 @@ import type { TestContext } from 'node:test';
 export interface TestRedis {
   readonly url: string;
   readonly port: number;
+  /** Where its data are. */
+  readonly folder: string;
   /** Of the process that runs now. */
   pid(): number;
   /** SIGKILL, and wait for the end. */
@@ -69,6 +71,7 @@ export async function startRedis(t?: Pick<TestContext, 'after'>, options: TestRe
   const server: TestRedis = {
     url: `redis://127.0.0.1:${port}`,
     port,
+    folder,
     pid: () => child.pid as number,
     kill: () => end('SIGKILL'),
     pause: () => void child.kill('SIGSTOP'),

@@ -1,10 +1,12 @@
 /** Actors of `test/apps/orders.ts` as they are stored, written into an engine without running them. */
 
 import type { Address } from '../../runtime/address.ts';
-import type { Engine } from '../../runtime/engines/engine.ts';
+import type { Engine, StoreOperation } from '../../runtime/engines/engine.ts';
+import { type Envelope, type Json, laneOf } from '../../runtime/envelope.ts';
 import type { Timer } from '../../runtime/host/messages.ts';
 import { type ActorRecord, storeOperations } from '../../runtime/mailbox/actor-record.ts';
 import { encodeBatch, encodeEntry } from '../../runtime/mailbox/batch.ts';
+import { emptyTails, firstPosition, type ParkRow, parkedOperation } from '../../runtime/mailbox/parked-row.ts';
 import { shardNames, shardOf } from '../../runtime/mailbox/shards.ts';
 import { encodeTaken } from '../../runtime/mailbox/taken.ts';
 
@@ -54,6 +56,7 @@ export interface OrderMessage {
   readonly type: string;
   readonly payload: unknown;
   readonly deadlineMs?: number;
+  readonly priority?: 'high';
 }
 
 let sent = 0;
@@ -61,8 +64,7 @@ let sent = 0;
 /** Puts messages into the mailbox of an order, in one job; resolves with the number of the last on its channel. */
 export async function mailOrder(engine: Engine, name: string, messages: readonly OrderMessage[]): Promise<number> {
   const entries = messages.map((message) => {
-    sent += 1;
-    const envelope = { id: `m${sent}`, to: addressOf(name), delivery: 'at-least-once', attempt: 1, ...message };
+    const envelope = envelopeOf(name, message);
     return encodeEntry(sent, sent - 1, JSON.stringify(envelope));
   });
   await engine.transport.add(shardOf(addressOf(name), shards), encodeBatch('node:1', entries));
@@ -71,10 +73,45 @@ export async function mailOrder(engine: Engine, name: string, messages: readonly
 
 /** Notes that everything up to this number of `mailOrder` is taken, in the shard of an order. */
 export async function markTaken(engine: Engine, name: string, upTo: number): Promise<void> {
+  await commit(engine, name, [{ op: 'put', table: 'in', key: 'node:1', value: encodeTaken([[0, upTo]]) }]);
+}
+
+/** Stores messages as parked mail of an order, or as mail whose time has not come. */
+export async function setAside(
+  engine: Engine,
+  name: string,
+  table: 'parked' | 'delayed',
+  messages: readonly OrderMessage[],
+): Promise<void> {
+  const rows = messages.map((message): StoreOperation => {
+    const envelope = envelopeOf(name, message);
+    const mail = { envelope, errors: [] };
+    if (table === 'parked') return parkedOperation(laneOf(envelope), firstPosition + sent, mail);
+    return { op: 'put', table, key: envelope.id, value: JSON.stringify(mail) };
+  });
+  const row = { tails: emptyTails().map((tail) => tail + sent), handled: emptyTails() } satisfies ParkRow;
+  const park: StoreOperation = { op: 'put', table: 'park', key: addressOf(name), value: JSON.stringify(row) };
+  await commit(engine, name, table === 'parked' ? [park, ...rows] : rows);
+}
+
+async function commit(engine: Engine, name: string, operations: readonly StoreOperation[]): Promise<void> {
   const shard = shardOf(addressOf(name), shards);
   const lease = await engine.leases.acquire(shard, { node: 1, ttlMs: 60_000 });
   if (!('nonce' in lease)) throw new Error(`${shard} is held`);
-  const mark = { op: 'put', table: 'in', key: 'node:1', value: encodeTaken([[0, upTo]]) } as const;
-  await engine.store.commit(shard, { nonce: lease.nonce, seq: lease.seq }, [mark]);
+  const outcome = await engine.store.commit(shard, { nonce: lease.nonce, seq: lease.seq }, operations);
+  if (outcome !== 'committed') throw new Error(`${shard}: ${outcome}`);
   await engine.leases.release(shard, lease.nonce);
+}
+
+function envelopeOf(name: string, message: OrderMessage): Envelope {
+  sent += 1;
+  const { payload, ...rest } = message;
+  return {
+    id: `m${sent}`,
+    to: addressOf(name),
+    delivery: 'at-least-once',
+    attempt: 1,
+    payload: payload as Json,
+    ...rest,
+  };
 }

@@ -54,6 +54,7 @@ describe('a starting node', () => {
     const answers = { ensure: 'absent' as 'absent' | 'running' };
     const gate = gated({
       ensure: async () => answers.ensure,
+      hasSpawned: () => false,
       spawn: async () => undefined,
       stopChild: async () => undefined,
     });

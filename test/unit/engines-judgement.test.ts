@@ -8,6 +8,13 @@ import { TroupeError } from '../../runtime/errors.ts';
 const good: RedisState = {
   version: '7.2.4',
   mode: 'standalone',
+  role: 'master',
+  primary: '?:?',
+  loading: false,
+  memory: { usedBytes: 0, maxBytes: 0 },
+  clients: { connected: 1, max: 10_000 },
+  snapshotFailed: false,
+  appendFailed: false,
   policy: 'noeviction',
   appendOnly: true,
   appendFsync: 'everysec',

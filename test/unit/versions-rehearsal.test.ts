@@ -88,10 +88,25 @@ test('what a restored state would wait for in vain is a warning; what may rightl
 test('an actor is looked for in the tree, then by its kind', () => {
   const child = { record: stored('gone'), address: '/workers/a/child' };
   assert.match(found(child)[0] ?? '', /^unreadable "gone" 1 the state "gone" does not exist/);
-  const ghost = { record: stored('idle', { kind: 'ghost' }), address: '/elsewhere' };
+  const ghost = { record: stored('idle', { kind: 'ghost' }), address: '/workers/a/ghost' };
   assert.deepEqual(found(ghost), ['unreadable "idle" 1 the app defines no kind "ghost"; it defines: worker']);
-  const { unplaced } = rehearse({ address: '/elsewhere', turns: [message('go')] }, () => {});
-  assert.equal(unplaced, true);
+  const { unplaced } = rehearse({ address: '/workers/a/child', turns: [message('go')] }, () => {});
+  assert.equal(unplaced, true, 'its parent may spawn it, of whatever kind');
+});
+
+test('what no tree starts any more stays asleep, and its mail goes to nobody', () => {
+  const why = 'the tree starts nothing at this address, and no actor above it that could';
+  const retired = { record: stored('gone'), address: '/retired/a' };
+  assert.deepEqual(found(retired), [`orphaned "gone" 1 ${why}`]);
+  assert.deepEqual(found({ ...retired, turns: [message('go'), message('go')] }), [
+    `orphaned "gone" 1 ${why}`,
+    `rejected "gone" 2 NOT_FOUND: ${why}`,
+  ]);
+});
+
+test('mail whose time has not come is checked, not stepped', () => {
+  const later = { record: stored('gone'), turns: [message('go'), message('left')], mailOnly: true } as const;
+  assert.deepEqual(found(later), ['rejected - 1 UNKNOWN_TYPE: "worker" takes no message "left"; it takes: go, end']);
 });
 
 test('a definition that no longer persists, or whose state would not be read a second time, is found', () => {

@@ -1,7 +1,9 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TroupeError } from '../../errors.ts';
+import { programsFolder } from './binaries.ts';
 import { exists, makePrivateFolder } from './folders.ts';
 import { runs } from './postmaster.ts';
 
@@ -29,6 +31,13 @@ export function programVersion(run: RunProgram): string {
     `The embedded PostgreSQL does not run on this system: ${outputOf(answer)}. Use an engine of your own: ` +
       '--engine redis://HOST:6379 or --engine postgres://USER@HOST/DATABASE.',
   );
+}
+
+/** Major version of the programs, by the note that comes with them; nothing is run. */
+export function majorOfPrograms(): string | undefined {
+  const header = join(programsFolder(), 'share', 'postgresql', 'postgres.bki');
+  const first = existsSync(header) ? readFileSync(header, 'utf8').slice(0, 100) : '';
+  return /^# PostgreSQL (\d+)/.exec(first)?.[1];
 }
 
 /** Makes the data files where there are none, and refuses those of another major version. */

@@ -21,8 +21,8 @@ export type PostgresPlace =
     };
 
 /** Connections of this engine, in all. */
-const ownConnectionsMax = 4;
-const queueConnectionsMax = 4;
+const ownConnectionsMax = 6;
+const queueConnectionsMax = 12;
 const connectTimeoutMs = 3_000;
 const statementTimeoutMs = 5_000;
 /** A little longer than the server's own, so that the server's answer comes first. */
@@ -152,7 +152,8 @@ function engineError(error: unknown, place: string): Error {
   return new EngineUnknown(`PostgreSQL at ${place} did not answer: ${text}`, { cause: error });
 }
 
-function readPlace(connection: PostgresPlace): {
+/** What a connection says: settings of a client, options of a session, and the place for people. */
+export function readPlace(connection: PostgresPlace): {
   readonly settings: pg.PoolConfig;
   /** Server settings that the caller asked for. */
   readonly options: string;

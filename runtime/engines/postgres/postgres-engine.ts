@@ -59,7 +59,7 @@ export function createPostgresEngine(options: PostgresEngineOptions): Engine {
         state.fsync === 'on'
           ? []
           : [
-              `PostgreSQL at ${link.place} runs with fsync=off: a power loss can destroy the database. Mend it with: ` +
+              `PostgreSQL at ${link.place} runs with fsync=off: a power loss can destroy the database. Mend it: ` +
                 'ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf();',
             ];
       return { version: state.version.split(' ')[0] ?? state.version, warnings };

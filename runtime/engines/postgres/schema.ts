@@ -169,6 +169,9 @@ END $$;
 /** Applied in this order; one that was released is never changed. */
 const migrations: readonly string[] = [`${tables}${commit}${leases}INSERT INTO troupe_meta VALUES ('lastNode', '0');`];
 
+/** The newest format of the schema that this version writes. */
+export const schemaFormat = migrations.length;
+
 /** Brings the schema up to date, and refuses one of a newer Troupe or of another number of shards. */
 export async function migrate(client: pg.Client, namespace: string, shards: number): Promise<void> {
   await client.query('BEGIN');

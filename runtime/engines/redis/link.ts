@@ -96,7 +96,8 @@ export async function pipelined(pipeline: ChainableCommander): Promise<unknown[]
   });
 }
 
-function placeOf(text: string): string {
+/** `host:port` of a URL, for people; never with a password. */
+export function placeOf(text: string): string {
   const url = new URL(text);
   return `${url.hostname || '127.0.0.1'}:${url.port || '6379'}`;
 }

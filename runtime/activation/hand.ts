@@ -1,0 +1,56 @@
+import type { Timer } from '../host/messages.ts';
+import type { Mail } from '../mailbox/mail.ts';
+
+type Fed = { readonly mail: Mail; readonly timer?: never } | { readonly timer: Timer; readonly mail?: never };
+
+/** The turns that one life was fed and of which it has not said what came, in the order fed. */
+export class Hand {
+  readonly #fed: Fed[] = [];
+
+  get length(): number {
+    return this.#fed.length;
+  }
+
+  addMail(mail: Mail): void {
+    this.#fed.push({ mail });
+  }
+
+  addTimer(timer: Timer): void {
+    this.#fed.push({ timer });
+  }
+
+  /** Takes back what was being stepped and is to be fed once more, before all others. */
+  addFirst(mail: Mail): void {
+    this.#fed.unshift({ mail });
+  }
+
+  /** Takes out the message of this id. */
+  takeMail(id: string): Mail | undefined {
+    return this.#takeOut(({ mail }) => mail?.envelope.id === id)?.mail;
+  }
+
+  /** Takes out the message at a place, counted from the oldest turn; `undefined` where a timer is. */
+  takeMailAt(index: number): Mail | undefined {
+    const mail = this.#fed[index]?.mail;
+    return mail === undefined ? undefined : this.#takeOut((item) => item.mail === mail)?.mail;
+  }
+
+  dropTimer(id: string, gen: number): void {
+    this.#takeOut(({ timer }) => timer?.id === id && timer.gen === gen);
+  }
+
+  /** Forgets durable mail: it belongs to another owner. */
+  forgetDurable(): void {
+    for (const item of [...this.#fed]) if (item.mail?.place !== undefined) this.#takeOut((other) => other === item);
+  }
+
+  /** Takes out everything; answers with the mail. */
+  empty(): Mail[] {
+    return this.#fed.splice(0).flatMap(({ mail }) => mail ?? []);
+  }
+
+  #takeOut(fits: (item: Fed) => boolean): Fed | undefined {
+    const index = this.#fed.findIndex(fits);
+    return index < 0 ? undefined : this.#fed.splice(index, 1)[0];
+  }
+}

@@ -1,0 +1,45 @@
+/** Inputs that were taken and are still held before a queue that never gets empty lets go of them. */
+const spentInputs = 256;
+
+/** What waits for the turns of one cell, first in, first out. */
+export class InputQueue<T> {
+  #items: T[] = [];
+  #head = 0;
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  pushAll(items: readonly T[]): void {
+    if (this.length > 0) this.#items.push(...items);
+    else {
+      this.#items = items.slice();
+      this.#head = 0;
+    }
+  }
+
+  /** Only when it is not empty. */
+  shift(): T {
+    const item = this.#items[this.#head] as T;
+    this.#head += 1;
+    return item;
+  }
+
+  /** Lets go of what was taken. */
+  tidy(): void {
+    if (this.#head === this.#items.length) this.clear();
+    else if (this.#head >= spentInputs) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  clear(): void {
+    this.#items = [];
+    this.#head = 0;
+  }
+}

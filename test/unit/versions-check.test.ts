@@ -1,0 +1,84 @@
+/** The upgrade check foretells what a node with the new code does, actor by actor. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { checkUpgrade } from '../../ops/upgrade/check.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { createMemoryEngine, createMemorySpace } from '../../runtime/engines/index.ts';
+import { TroupeError } from '../../runtime/index.ts';
+import { shards, startWorld } from '../support/world.ts';
+
+const lives: Readonly<Record<string, readonly string[]>> = {
+  plain: ['add tea'],
+  packed: ['add tea', 'pack'],
+  reopened: ['add tea', 'pack', 'drop'],
+  poisoned: ['add tea', 'add poison'],
+  full: ['1', '2', '3', '4', '5', '6'].map((item) => `add ${item}`),
+  packedFull: [...['1', '2', '3', '4', '5', '6'].map((item) => `add ${item}`), 'pack'],
+};
+
+test('what the check calls unreadable is parked with the same words, and everything else lives on', async (t) => {
+  const space = createMemorySpace();
+  const first = await startWorld(t, { app: 'orders', space });
+  for (const [name, messages] of Object.entries(lives))
+    for (const message of messages) {
+      const [type = '', item] = message.split(' ');
+      const payload = item === undefined ? {} : { item };
+      const to = `/orders/${name}`;
+      if (type === 'add') await first.messaging.ask({ to, type, payload }, { timeoutMs: 5_000 });
+      else await first.messaging.tell({ to, type, payload, delivery: 'at-least-once' });
+    }
+  for (const name of Object.keys(lives))
+    await first.messaging.ask({ to: `/orders/${name}`, type: 'look', payload: {} }, { timeoutMs: 5_000 });
+  await first.close();
+
+  const engine = createMemoryEngine({ namespace: 'world', shards, space });
+  await engine.open();
+  const before = structuredClone(space);
+  const report = await checkUpgrade({
+    reading: {
+      description: 'memory',
+      shards,
+      store: engine.store,
+      transport: engine.transport,
+      nowMs: async () => systemClock.now(),
+      close: () => engine.close(),
+    },
+    namespace: 'world',
+    app: new URL('../apps/orders-next.ts', import.meta.url).pathname,
+    application: {},
+    turnLimitMs: 5_000,
+    examples: 10,
+    clock: systemClock,
+  });
+  assert.ok(isDeepStrictEqual(space, before), 'the check changes nothing');
+  const foretold = new Map(
+    report.breaks.flatMap(({ break: sort, examples }) =>
+      sort === 'unreadable' ? examples.map(({ address, why }) => [address, why] as const) : [],
+    ),
+  );
+  assert.deepEqual([...foretold.keys()].sort(), ['/orders/full', '/orders/packedFull', '/orders/poisoned']);
+  assert.deepEqual(
+    report.breaks
+      .flatMap(({ break: sort, examples }) => (sort === 'timer' ? examples.map(({ address }) => address) : []))
+      .sort(),
+    ['/orders/packed'],
+    'only where the hour of packing still runs',
+  );
+
+  const next = await startWorld(t, { app: 'orders-next', space });
+  for (const name of Object.keys(lives)) {
+    const to = `/orders/${name}`;
+    const looks = next.messaging.ask({ to, type: 'look', payload: {} }, { timeoutMs: 5_000 });
+    const why = foretold.get(to);
+    if (why === undefined) assert.ok('lines' in ((await looks) as object), to);
+    else
+      await assert.rejects(looks, (error: unknown) => {
+        assert.ok(error instanceof TroupeError);
+        assert.equal(error.reason, 'PARKED');
+        assert.ok(error.message.includes(why), `${error.message} / ${why}`);
+        return true;
+      });
+  }
+});
