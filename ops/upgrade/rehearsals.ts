@@ -26,6 +26,8 @@ export interface RehearsalOptions extends Omit<ThreadStart, 'position'> {
 
 /** Longest time for the import of the app, in milliseconds. */
 const loadWithinMs = 60_000;
+/** How often it is looked whether the thread makes progress, within the limit. */
+const looksPerLimit = 20;
 /** Heap of the thread, in MiB. */
 const heapMib = 1_024;
 /** Ends of the thread with nothing in hand, after which the app is given up. */
@@ -149,13 +151,13 @@ export class Rehearsals {
         resolve(result);
       });
       let seen = -1;
-      let sinceMs = clock.monotonic();
-      cancel = clock.every(Math.max(10, limitMs / 10), () => {
+      let looks = 0;
+      // Counted in looks, so that a machine which stands still for a while charges nobody.
+      cancel = clock.every(limitMs / looksPerLimit, () => {
         const progress = Atomics.load(this.#position, position.progress);
-        if (progress !== seen) {
-          seen = progress;
-          sinceMs = clock.monotonic();
-        } else if (clock.monotonic() - sinceMs >= limitMs) stalled();
+        looks = progress === seen ? looks + 1 : 0;
+        seen = progress;
+        if (looks >= looksPerLimit) stalled();
       });
     });
   }
