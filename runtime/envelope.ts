@@ -22,9 +22,17 @@ export type Priority = (typeof lanes)[number];
 /** Header that the runtime sets when the asker takes chunks; an actor that sees it may stream its answer. */
 export const streamHeader = 'troupe-stream';
 
+/** An idempotency key, as its message carries it. */
+export interface MessageKey {
+  /** Tenant and key. */
+  readonly name: string;
+  /** Of the type and payload that it stands for. */
+  readonly hash: string;
+}
+
 /** A message on its way. */
 export interface Envelope {
-  /** UUIDv7. Stable through retries, redelivery and replay. */
+  /** UUIDv7, after the name of its shard where the result is kept. Stable through retries, redelivery and replay. */
   readonly id: string;
   readonly to: Address;
   /** The sending actor; absent for callers from outside. Set by the runtime only. */
@@ -40,6 +48,7 @@ export interface Envelope {
   readonly priority?: Priority;
   /** W3C traceparent, idempotency-key, tenant and the caller's own. Lower-case names. */
   readonly headers?: Readonly<Record<string, string>>;
+  readonly key?: MessageKey;
   readonly replyTo?: ReplyTo;
   /** The first delivery is 1. */
   readonly attempt: number;

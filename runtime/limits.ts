@@ -70,6 +70,15 @@ export const limits = {
   deadLettersPerAction: 1_000,
   /** Microsteps of one transition before the machine counts as looping. */
   machineMicrosteps: 10_000,
+  /** Longest idempotency key, and tenant, in characters. */
+  idempotencyKeyCharacters: 255,
+  tenantCharacters: 64,
+  /** Idempotency keys of a shard that are known without asking the store. */
+  rememberedKeys: 10_000,
+  /** Callers that may wait in one process for one kept result. */
+  resultWatchers: 1_000,
+  /** A result that never came is forgotten after so long, in milliseconds. */
+  resultAwaitedMs: 30 * 24 * 60 * 60 * 1_000,
   /** Living children of one dynamic supervisor, or of one actor that spawns. */
   dynamicChildren: 100_000,
   /** Starts under way at once: of the children of one supervisor, and of all actors of the node. */
@@ -98,6 +107,8 @@ export const defaults = {
   /** Restart backoff: first delay, doubling up to the cap, full jitter. */
   backoffFirstMs: 100,
   backoffMaxMs: 30_000,
+  /** Results of tasks, from their completion, and idempotency keys, from their first use. */
+  resultKeptMs: 24 * 60 * 60 * 1_000,
   /** Idle time after which a persistent actor is put to sleep. */
   passivateAfterMs: 300_000,
   /** Attempts at one message before it becomes a dead letter. The second follows at once. */

@@ -4,6 +4,7 @@
  */
 
 import type { Delivery, Json, Priority } from './envelope.ts';
+import type { ErrorData } from './errors.ts';
 
 /** A message as its sender writes it. */
 export interface OutgoingMessage {
@@ -21,6 +22,12 @@ export interface OutgoingMessage {
    * others. Asks have none.
    */
   readonly delayMs?: number;
+  /**
+   * 1 to 255 printable characters. Of the messages with one key to one address (and, where the header `tenant` is set,
+   * of one tenant) within 24 hours, one is handled; each that has the same type and payload gets its answer, any other is
+   * refused with `INVALID_MESSAGE`. Makes the message durable.
+   */
+  readonly idempotencyKey?: string;
 }
 
 export interface AskOptions {
@@ -32,6 +39,19 @@ export interface AskOptions {
   readonly onChunk?: (chunk: Json) => void;
 }
 
+/** What is known of a message whose result is kept. */
+export interface TaskView {
+  readonly taskId: string;
+  readonly status: 'waiting' | 'done' | 'failed';
+  /** Of one that is done. */
+  readonly value?: Json;
+  /** Of one that failed. */
+  readonly error?: ErrorData;
+  /** When it was completed, and until when it is kept: engine time, milliseconds. */
+  readonly atMs?: number;
+  readonly expiresAtMs?: number;
+}
+
 /** One sender: a gateway connection, an incarnation of an ephemeral actor. Order (G2) is kept per sender. */
 export interface Messaging {
   /**
@@ -41,6 +61,13 @@ export interface Messaging {
   tell(message: OutgoingMessage): Promise<{ readonly messageId: string }>;
   /** Sends a message and waits for its one answer. */
   ask(message: OutgoingMessage, options?: AskOptions): Promise<Json>;
+  /**
+   * Sends a durable message whose answer is kept for 24 hours, whoever waits. Resolves when it is accepted. Without a
+   * timeout it has no deadline.
+   */
+  submit(message: OutgoingMessage, options?: { readonly timeoutMs?: number }): Promise<{ readonly taskId: string }>;
+  /** @throws TroupeError `NOT_FOUND` when there is no such task, or its result is no longer kept */
+  result(taskId: string): Promise<TaskView>;
 }
 
 /** What inspection shows of one actor. */

@@ -18,10 +18,12 @@ import type { EngineTrouble } from './engines/watched-engine.ts';
 import { type Delivery, type Envelope, type Json, lanes, streamHeader } from './envelope.ts';
 import { shuttingDown, TroupeError, toErrorData } from './errors.ts';
 import { checkMessage } from './host/validate.ts';
+import { messageKeyOf } from './idempotency.ts';
 import { defaults, limits } from './limits.ts';
 import { ephemeralMail } from './mailbox/mail.ts';
 import type { Hold } from './mailbox/parked-row.ts';
-import type { AskOptions, OutgoingMessage } from './messaging.ts';
+import { keptIdOf, type Results, shardOfResult } from './mailbox/results.ts';
+import type { AskOptions, OutgoingMessage, TaskView } from './messaging.ts';
 import type { Random } from './random.ts';
 import type { SupervisionPort } from './supervision.ts';
 
@@ -34,6 +36,9 @@ export interface RouterOptions {
   readonly node: () => number;
   /** Engine time of the shard that an address lives in, milliseconds. */
   readonly engineNow: (address: Address) => number;
+  readonly shardNameOf: (address: Address) => string;
+  /** What a shard keeps of results; `undefined` where there is no such shard. */
+  readonly resultsOf: (shard: string) => Results | undefined;
   /** Why an address is held, if it is. */
   readonly holdOf: (address: Address) => Hold | undefined;
   /** Whether the shard of an address can commit now. */
@@ -48,6 +53,8 @@ export interface RouterOptions {
 
 /** How long a message waits for an actor that is between two lives. */
 const restartWaitMs = 5_000;
+/** How long the submitter of a task waits for more than its acceptance. */
+const registerMs = 2_000;
 
 interface Handed {
   readonly envelope: Envelope;
@@ -75,7 +82,8 @@ export class Router {
   async tell(message: OutgoingMessage, from?: Address): Promise<{ readonly messageId: string }> {
     const to = this.#admit(message, from);
     const hand = (definition: ActorDefinition): Handed => {
-      const durable = definition.persist === 'snapshot' || message.delayMs !== undefined;
+      const needsStore = message.delayMs !== undefined || message.idempotencyKey !== undefined;
+      const durable = definition.persist === 'snapshot' || needsStore;
       const delivery = message.delivery ?? (durable ? 'at-least-once' : 'at-most-once');
       const envelope = this.#envelope(to, message, delivery, definition, from);
       return { envelope, written: this.#hand(envelope, definition) };
@@ -92,7 +100,9 @@ export class Router {
     const timeoutMs = boundedTimeoutMs(options.timeoutMs);
     const to = this.#admit(message, from);
     const untilMs = clock.monotonic() + timeoutMs;
-    const id = random.id();
+    // A repeat under the same key has to find what this one was answered.
+    const isKept = message.idempotencyKey !== undefined;
+    const id = isKept ? keptIdOf(this.#options.shardNameOf(to), random.id()) : random.id();
     // The ask is open from here, so that nothing on its way can outlast its deadline.
     const answer = asks.enter({
       id,
@@ -108,7 +118,7 @@ export class Router {
       this.#hand(envelope, definition)?.catch(refuse);
     };
     const ready = this.#readyDefinition(to);
-    const delivery = message.delivery ?? 'at-most-once';
+    const delivery = message.delivery ?? (isKept ? 'at-least-once' : 'at-most-once');
     try {
       if (ready !== undefined) hand(ready);
       else this.#inLine(to, Math.min(timeoutMs, restartWaitMs), delivery, hand).catch(refuse);
@@ -116,6 +126,46 @@ export class Router {
       refuse(error);
     }
     return answer;
+  }
+
+  /** Sends a durable message whose answer is kept; resolves when it is stored that it is to come. */
+  async submit(
+    message: OutgoingMessage,
+    options: { readonly timeoutMs?: number } = {},
+  ): Promise<{ readonly taskId: string }> {
+    const { clock, random, shardNameOf, resultsOf, engineNow } = this.#options;
+    const to = this.#admit(message, undefined);
+    if (message.delivery === 'at-most-once')
+      throw new TroupeError('INVALID_MESSAGE', 'a task is durable: submit it without a delivery, or at-least-once');
+    const timeoutMs = options.timeoutMs === undefined ? undefined : boundedTimeoutMs(options.timeoutMs);
+    const shard = shardNameOf(to);
+    const taskId = keptIdOf(shard, random.id());
+    const registered = resultsOf(shard)?.registered(taskId) ?? Promise.resolve();
+    try {
+      await this.#inLine(to, restartWaitMs, 'at-least-once', async (definition) => {
+        checkAnswers(definition, message.type);
+        const draft = this.#envelope(to, message, 'at-least-once', definition, undefined, true);
+        draft.id = taskId;
+        if (timeoutMs !== undefined) draft.deadlineMs = engineNow(to) + timeoutMs;
+        await this.#hand(draft, definition);
+      });
+      await within(clock, registerMs, registered);
+    } finally {
+      resultsOf(shard)?.forget(taskId);
+    }
+    return { taskId };
+  }
+
+  /** @throws TroupeError `NOT_FOUND`, `UNAVAILABLE` */
+  async result(taskId: string): Promise<TaskView> {
+    const results = this.#options.resultsOf(shardOfResult(taskId) ?? '');
+    if (results === undefined) throw new TroupeError('NOT_FOUND', 'this is not the id of a task');
+    try {
+      return await results.read(taskId);
+    } catch (cause) {
+      if (cause instanceof TroupeError) throw cause;
+      throw new TroupeError('UNAVAILABLE', 'the storage engine does not answer', { retryAfterMs: 1_000, cause });
+    }
   }
 
   /** Builds the envelope of a message that an actor sends from a committed turn. @throws TroupeError */
@@ -141,11 +191,15 @@ export class Router {
     delivery: Delivery,
     definition: ActorDefinition,
     from: Address | undefined,
+    answers = false,
   ): Draft {
+    const key = messageKeyOf(message, answers);
     const payload = message.payload === undefined ? {} : message.payload;
     const checked = checkMessage(definition, message.type, payload);
     if ('refused' in checked) throw TroupeError.from(checked.refused);
-    return this.#build(to, message, delivery, payload, from);
+    const draft = this.#build(to, message, delivery, payload, from);
+    if (key !== undefined) draft.key = key;
+    return draft;
   }
 
   #build(to: Address, message: OutgoingMessage, delivery: Delivery, payload: Json, from: Address | undefined): Draft {
@@ -169,9 +223,9 @@ export class Router {
   ): Envelope {
     if (message.delayMs !== undefined)
       throw new TroupeError('INVALID_MESSAGE', 'an ask waits for its answer and has no delay; send a tell');
-    if (Object.hasOwn(definition.messages, message.type) && definition.messages[message.type]?.reply === undefined)
-      throw new TroupeError('INVALID_MESSAGE', `"${message.type}" has no answer; send it with tell`);
-    const draft = this.#envelope(to, message, message.delivery ?? 'at-most-once', definition, from);
+    checkAnswers(definition, message.type);
+    const delivery = message.delivery ?? (message.idempotencyKey === undefined ? 'at-most-once' : 'at-least-once');
+    const draft = this.#envelope(to, message, delivery, definition, from, true);
     draft.id = id;
     if (options.onChunk !== undefined) draft.headers = { ...message.headers, [streamHeader]: '1' };
     draft.deadlineMs = this.#options.engineNow(to) + leftMs;
@@ -287,6 +341,12 @@ export class Router {
       throw new TroupeError('UNAVAILABLE', `${to} is being restarted`, { retryAfterMs: defaults.backoffFirstMs * 2 });
     return activation;
   }
+}
+
+/** @throws TroupeError `INVALID_MESSAGE` */
+function checkAnswers({ messages }: ActorDefinition, type: string): void {
+  if (Object.hasOwn(messages, type) && messages[type]?.reply === undefined)
+    throw new TroupeError('INVALID_MESSAGE', `"${type}" has no answer; send it with tell`);
 }
 
 /** @throws TroupeError `INVALID_MESSAGE` */

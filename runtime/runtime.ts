@@ -16,8 +16,10 @@ import { patientEngine } from './engines/patient-engine.ts';
 import { type EngineTrouble, type WatchedEngine, watchedEngine } from './engines/watched-engine.ts';
 import type { Envelope, Json } from './envelope.ts';
 import { type ErrorData, shuttingDown, TroupeError } from './errors.ts';
+import { createFaultDoor } from './fault-door.ts';
 import { createHosts, type Hosts, type HostsOptions } from './host/hosts.ts';
 import type { FromHost } from './host/messages.ts';
+import { placesOn } from './host-places.ts';
 import { RuntimeInspection } from './inspection.ts';
 import { defaults, limits } from './limits.ts';
 import { type Log, silentLog } from './log.ts';
@@ -25,6 +27,7 @@ import { nodeWriter } from './mailbox/batch.ts';
 import { ChannelWriter } from './mailbox/channel.ts';
 import { DeadLetterOffice } from './mailbox/dead-letter-office.ts';
 import { InTransit } from './mailbox/in-transit.ts';
+import { type ResultOutcome, shardOfResult } from './mailbox/results.ts';
 import { Shard } from './mailbox/shard.ts';
 import { createShardOf, shardNames } from './mailbox/shards.ts';
 import type { DeadLetterActions, FaultControl, Inspection, Messaging } from './messaging.ts';
@@ -173,6 +176,7 @@ class NodeRuntime implements Runtime {
           onWork: (address) => this.#awakening.work(address),
           onLost: (shard) => this.activations.shardLost(this.#shard(shard)),
           onWritten: (shard) => this.#shards.get(shard)?.wake(),
+          onResult: (id, outcome) => this.#result(id, outcome),
           capacityOf: (address) =>
             this.activations.definitionOf(address)?.mailbox.durable ?? limits.durableMailboxMessages,
           onArrived: ({ envelope, place }) => {
@@ -185,14 +189,7 @@ class NodeRuntime implements Runtime {
     this.activations = new Directory({
       engine: options.engine,
       log: this.#log,
-      hosts: {
-        choose: (load) =>
-          this.hosts
-            .list()
-            .filter((slot) => slot.status === 'running')
-            .sort((left, right) => load(left.slot) - load(right.slot))[0]?.slot,
-        post: (slot, message) => this.hosts.post(slot, message),
-      },
+      hosts: placesOn(this.hosts),
       shardOf: (address) => this.#shardOf(address),
       hasSpawned: (address) => this.#port().hasSpawned(address),
       onLeftMail: (address) => this.#awakening.work(address),
@@ -202,6 +199,7 @@ class NodeRuntime implements Runtime {
         asks: this.#asks,
         envelopeOf: (effect, from) => this.#committedEnvelope(effect, from),
         perform: (effect, from) => this.#sends.perform(effect, from),
+        onResult: (id, outcome) => this.#result(id, outcome),
         count,
       },
     });
@@ -213,6 +211,8 @@ class NodeRuntime implements Runtime {
       supervision: () => this.#port(),
       node: () => this.nodeEpoch,
       engineNow: (address) => this.#shardOf(address).now(),
+      shardNameOf: (address) => this.#shardNameOf(address),
+      resultsOf: (shard) => this.#shards.get(shard)?.results,
       holdOf: (address) => this.#shardOf(address).mail.holdOf(address),
       commits: (address) => this.#shardOf(address).commits,
       trouble: () => this.engineTrouble(),
@@ -252,11 +252,7 @@ class NodeRuntime implements Runtime {
       asks: this.#asks,
       counters: this.#counters,
     });
-    this.faults = {
-      crashActor: async (address) => this.#fault(address, 'crash'),
-      hangActor: async (address) => this.#fault(address, 'hang'),
-      killThread: (slot) => this.hosts.kill(slot),
-    };
+    this.faults = createFaultDoor(this.activations, this.hosts);
     this.#channels = this.#newChannels();
     this.hosts.onExit((exit) => this.#hostLost(exit));
   }
@@ -284,6 +280,8 @@ class NodeRuntime implements Runtime {
     return {
       tell: (message) => this.#router.tell(message),
       ask: (message, options) => this.#router.ask(message, options),
+      submit: (message, options) => this.#router.submit(message, options),
+      result: (taskId) => this.#router.result(taskId),
     };
   }
 
@@ -358,6 +356,12 @@ class NodeRuntime implements Runtime {
     }
   }
 
+  #result(id: string, outcome: ResultOutcome): void {
+    this.#shards.get(shardOfResult(id) ?? '')?.results.announce(id, outcome);
+    if ('value' in outcome) this.#asks.answer(id, outcome.value);
+    else this.#asks.refuse(id, outcome.error);
+  }
+
   #receive(slot: number, messages: readonly FromHost[]): void {
     // Sends first: one that comes with its actor's end still has a sender.
     for (const message of messages) {
@@ -379,12 +383,6 @@ class NodeRuntime implements Runtime {
       from,
     );
     return { envelope, shard: this.#shardNameOf(envelope.to) };
-  }
-
-  #fault(address: string, fault: 'crash' | 'hang'): void {
-    const activation = this.activations.get(address as Address);
-    if (activation === undefined) throw new TroupeError('NOT_FOUND', `no actor is awake at ${address}`);
-    this.hosts.post(activation.slot, { to: 'fault', activation: activation.number, fault });
   }
 
   #hostLost(exit: HostExit): void {

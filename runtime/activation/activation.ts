@@ -21,7 +21,12 @@ import { type ErrorData, shuttingDown } from '../errors.ts';
 import type { StepRecord, Timer, TurnFailure, TurnInput } from '../host/messages.ts';
 import { limits } from '../limits.ts';
 import { forgetOperations, storeOperations } from '../mailbox/actor-record.ts';
-import { type DeadLetter, type DeadLetterReason, deadLetterOperations } from '../mailbox/dead-letters.ts';
+import {
+  type DeadLetter,
+  type DeadLetterReason,
+  deadLetterOperations,
+  errorOfLetter,
+} from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
 import { chargeAttempt } from './attempts.ts';
 import { DurableTimers } from './durable-timers.ts';
@@ -179,7 +184,7 @@ export class Activation {
         if (this.persistent || mail.place !== undefined) inputs.push(this.#feed(mail));
         else inputs.push(this.#bypass(mail));
       }
-      if (expired.length > 0) this.#letter(expired, 'EXPIRED');
+      if (expired.length > 0) this.#expire(expired);
       if (inputs.length === 0) break;
       post({ to: 'deliver', activation: this.number, inputs });
     }
@@ -327,8 +332,7 @@ export class Activation {
     const { shard, random, count } = this.#options;
     const charged = chargeAttempt(mail, error, shard.now(), random);
     if (charged.spent) {
-      this.#letter([mail], 'ATTEMPTS_SPENT');
-      this.#outputs.refuse(mail.envelope.id, { ...error, reason: 'ACTOR_FAILED', outcome: 'unknown' });
+      shard.letter([mail], 'ATTEMPTS_SPENT');
       return;
     }
     count('redeliveries_total');
@@ -337,15 +341,10 @@ export class Activation {
     if (charged.delayMs > 0) this.#retryAt = { untilMs: shard.now() + charged.delayMs, text: error.message };
   }
 
-  #letter(mails: readonly Mail[], reason: DeadLetterReason): void {
-    this.#options.shard.letter(mails, reason);
-    for (const mail of mails)
-      if (mail.envelope.replyTo !== undefined)
-        this.#outputs.refuse(mail.envelope.id, {
-          reason: reason === 'EXPIRED' ? 'DEADLINE_EXCEEDED' : 'ACTOR_FAILED',
-          message: 'the message was not handled in time',
-          outcome: 'not_started',
-        });
+  #expire(mails: readonly Mail[]): void {
+    this.#options.shard.letter(mails, 'EXPIRED');
+    for (const { envelope, place } of mails)
+      if (place === undefined) this.#outputs.refuse(envelope.id, errorOfLetter({ reason: 'EXPIRED', errors: [] }));
   }
 
   #letterOperations(mail: Mail, reason: DeadLetterReason, message: string): StoreOperation[] {

@@ -9,6 +9,7 @@ import type { Effect, TellEffect } from '../effects.ts';
 import type { StoreOperation } from '../engines/engine.ts';
 import type { Delivery, Envelope, Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
+import { type ResultOutcome, resultOperations } from '../mailbox/results.ts';
 import type { Shard } from '../mailbox/shard.ts';
 
 export interface OutputsOptions {
@@ -20,6 +21,8 @@ export interface OutputsOptions {
   readonly envelopeOf: (effect: TellEffect, from: Address, delivery: Delivery) => { envelope: Envelope; shard: string };
   /** Carries out an effect that needs no commit, or whose commit is done. */
   readonly perform: (effect: Effect, from: Address) => void;
+  /** What came of a message is stored, where that is to be: its askers may know. */
+  readonly onResult: (id: string, outcome: ResultOutcome) => void;
   readonly count: (name: string) => void;
 }
 
@@ -49,7 +52,7 @@ export class Outputs {
 
   refuse(id: string, error: ErrorData): void {
     this.#openAsks.delete(id);
-    this.#options.asks.refuse(id, error);
+    this.#options.onResult(id, { error });
   }
 
   /** Ends every ask that is still open. */
@@ -63,7 +66,9 @@ export class Outputs {
     const durable =
       effect.type === 'troupe.tell' && (effect.delivery ?? (persistent ? 'at-least-once' : 'at-most-once'));
     if (effect.type !== 'troupe.tell' || durable !== 'at-least-once') {
-      after.push(() => this.release(effect));
+      const result = resultOf(effect);
+      if (result !== undefined) operations.push(...resultOperations(result.id, result.outcome, shard.now()));
+      after.push(() => this.#deliver(effect));
       return;
     }
     try {
@@ -77,24 +82,26 @@ export class Outputs {
     }
   }
 
-  /** Carries out an effect now. */
+  /** Carries out an effect of a turn that needs no commit. */
   release(effect: Effect): void {
+    const { shard } = this.#options;
+    const result = resultOf(effect);
+    const operations = result === undefined ? [] : resultOperations(result.id, result.outcome, shard.now());
+    if (operations.length === 0) this.#deliver(effect);
+    else shard.submit({ operations, mails: [], onCommitted: () => this.#deliver(effect) });
+  }
+
+  #deliver(effect: Effect): void {
     const { asks, perform, address } = this.#options;
     switch (effect.type) {
       case 'troupe.reply':
-        if (effect.to === undefined) return;
-        this.#openAsks.delete(effect.to);
-        asks.answer(effect.to, (effect.value ?? null) as Json);
+      case 'troupe.fail': {
+        const result = resultOf(effect);
+        if (result === undefined) return;
+        this.#openAsks.delete(result.id);
+        this.#options.onResult(result.id, result.outcome);
         return;
-      case 'troupe.fail':
-        if (effect.to === undefined) return;
-        this.refuse(effect.to, {
-          reason: effect.reason,
-          message: effect.text,
-          outcome: 'not_started',
-          ...(effect.retryAfterMs === undefined ? {} : { retryAfterMs: effect.retryAfterMs }),
-        });
-        return;
+      }
       case 'troupe.chunk':
         if (effect.to !== undefined) asks.chunk(effect.to, effect.value as Json);
         return;
@@ -102,4 +109,13 @@ export class Outputs {
         perform(effect, address);
     }
   }
+}
+
+/** The outcome that an answer stands for. */
+function resultOf(effect: Effect): { readonly id: string; readonly outcome: ResultOutcome } | undefined {
+  if ((effect.type !== 'troupe.reply' && effect.type !== 'troupe.fail') || effect.to === undefined) return undefined;
+  if (effect.type === 'troupe.reply') return { id: effect.to, outcome: { value: (effect.value ?? null) as Json } };
+  const { to, reason, text, retryAfterMs } = effect;
+  const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return { id: to, outcome: { error: { reason, message: text, outcome: 'not_started', ...retry } } };
 }

@@ -7,6 +7,7 @@ import type { Delivery, Envelope } from '../envelope.ts';
 import type { ToHost } from '../host/messages.ts';
 import type { ActorQueue } from '../mailbox/actor-queue.ts';
 import type { ActorRecord } from '../mailbox/actor-record.ts';
+import type { ResultOutcome } from '../mailbox/results.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { Random } from '../random.ts';
 import type { ActivationExit } from '../supervision.ts';
@@ -19,6 +20,8 @@ export interface ActivationSurroundings {
   readonly clock: Clock;
   readonly random: Random;
   readonly asks: Asks;
+  /** What came of a message is stored, where that is to be: its askers may know. */
+  readonly onResult: (id: string, outcome: ResultOutcome) => void;
   readonly post: (message: ToHost) => void;
   /** Turns a tell into an envelope from this actor and the shard it goes to. @throws TroupeError */
   readonly envelopeOf: (effect: TellEffect, from: Address, delivery: Delivery) => { envelope: Envelope; shard: string };

@@ -1,9 +1,11 @@
 import type { Address } from '../address.ts';
 import type { ShardStore, StoreOperation } from '../engines/engine.ts';
 import type { Envelope } from '../envelope.ts';
+import type { ErrorData, ErrorReason } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { DeadLetterDetail, DeadLetterView } from '../messaging.ts';
 import { redact } from '../redact.ts';
+import { resultOperations } from './results.ts';
 
 /** Why a durable message can end unhandled. */
 export const deadLetterReasons = [
@@ -31,8 +33,32 @@ export function deadLetterOperations(letter: DeadLetter): StoreOperation[] {
   return [
     { op: 'put', table: 'dead', key: letter.envelope.id, value: JSON.stringify(letter) },
     { op: 'rank', index: 'dead', member: letter.envelope.id, score: letter.atMs },
+    ...resultOperations(letter.envelope.id, { error: errorOfLetter(letter) }, letter.atMs),
   ];
 }
+
+/** What whoever waits for the answer of a dead letter hears. */
+export function errorOfLetter({ reason, errors }: Pick<DeadLetter, 'reason' | 'errors'>): ErrorData {
+  const message = errors.at(-1)?.message ?? letterTexts[reason] ?? `the message ended as a dead letter (${reason})`;
+  return { reason: letterErrors[reason], message, outcome: reason === 'ATTEMPTS_SPENT' ? 'unknown' : 'not_started' };
+}
+
+const letterErrors: Readonly<Record<DeadLetterReason, ErrorReason>> = {
+  ATTEMPTS_SPENT: 'ACTOR_FAILED',
+  EXPIRED: 'DEADLINE_EXCEEDED',
+  NOT_FOUND: 'NOT_FOUND',
+  UNKNOWN_TYPE: 'UNKNOWN_TYPE',
+  INVALID_MESSAGE: 'INVALID_MESSAGE',
+  LOST: 'UNAVAILABLE',
+  STALE_WRITER: 'UNAVAILABLE',
+  MAILBOX_FULL: 'MAILBOX_FULL',
+};
+
+const letterTexts: Partial<Record<DeadLetterReason, string>> = {
+  EXPIRED: 'the message was not handled in time',
+  NOT_FOUND: 'nobody has the address of the message',
+  MAILBOX_FULL: 'the mailbox is full',
+};
 
 export function discardOperations(id: string): StoreOperation[] {
   return [

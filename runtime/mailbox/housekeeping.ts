@@ -1,12 +1,16 @@
 import type { Engine, StoreOperation } from '../engines/engine.ts';
+import { limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import { epochOfWriter } from './batch.ts';
 import { discardOldestLetters } from './dead-letters.ts';
+import { expiredOperations } from './results.ts';
 
 export interface HousekeepingOptions {
   readonly shard: string;
   readonly engine: Engine;
   readonly log: Log;
+  /** Engine time, milliseconds. */
+  readonly now: () => number;
   readonly commit: (operations: readonly StoreOperation[]) => void;
 }
 
@@ -35,6 +39,7 @@ export class Housekeeping {
   /** One round; `current` tells whether the lease under which it began is still ours. */
   async run(current: () => boolean): Promise<void> {
     await this.#trimLetters(current);
+    await this.#forgetExpired(current);
     await this.#closeWriters(current);
   }
 
@@ -48,6 +53,13 @@ export class Housekeeping {
     if (operations.length === 0 || !current()) return;
     log.warn({ shard }, 'the oldest dead letters were discarded');
     commit(operations);
+  }
+
+  /** Removes kept results and idempotency keys whose time is over. */
+  async #forgetExpired(current: () => boolean): Promise<void> {
+    const { engine, shard, now, commit } = this.#options;
+    const expired = await engine.store.ranked(shard, 'expiry', now(), limits.batchEnvelopes);
+    if (expired.length > 0 && current()) commit(expired.flatMap(({ member }) => expiredOperations(member)));
   }
 
   /** Closes the channels of dead nodes once the queue was seen empty: nothing of them can come in order any more. */

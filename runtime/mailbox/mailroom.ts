@@ -12,15 +12,18 @@
 import type { Address } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import type { ShardStore, StoreOperation } from '../engines/engine.ts';
+import { toErrorData } from '../errors.ts';
 import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { ParkedView } from '../messaging.ts';
 import { ActorQueue } from './actor-queue.ts';
 import type { DeadLetterReason } from './dead-letters.ts';
 import { type Delayed, isEarly } from './delayed.ts';
+import { KeyGate } from './key-gate.ts';
 import type { Mail } from './mail.ts';
 import type { Hold } from './parked-row.ts';
 import type { Parked, Parking } from './parking.ts';
+import { awaitedOperations, type ResultOutcome, type Results, sameOperations, shardOfResult } from './results.ts';
 
 export interface MailroomOptions {
   readonly shard: string;
@@ -33,10 +36,13 @@ export interface MailroomOptions {
   readonly capacityOf: (address: Address) => number;
   /** Mail can be handled: see that the actor runs and takes it. */
   readonly onWork: (address: Address) => void;
-  readonly commit: (change: Parked) => void;
+  readonly commit: (change: Parked, onCommitted?: () => void) => void;
   /** Resolves when what was committed before is stored, or given up with the shard. */
   readonly settled: () => Promise<void>;
-  readonly letter: (mail: Mail, reason: DeadLetterReason) => void;
+  readonly letter: (mail: Mail, reason: DeadLetterReason, error?: string) => void;
+  readonly results: Results;
+  /** What came of a message is known: its asker, if it has one here, may know. */
+  readonly onResult: (id: string, outcome: ResultOutcome) => void;
   readonly count: (name: string, by?: number) => void;
 }
 
@@ -44,6 +50,7 @@ export interface MailroomOptions {
 interface Store {
   readonly parking: Parking;
   readonly delayed: Delayed;
+  readonly keys: KeyGate;
 }
 
 export class Mailroom {
@@ -56,12 +63,24 @@ export class Mailroom {
   }
 
   /** Begins anew with what is stored under a lease. */
-  attach(store: Store): void {
-    this.#store = store;
+  attach({ parking, delayed }: Omit<Store, 'keys'>): void {
+    const { shard, store, clock, now, commit, letter } = this.#options;
+    const keys = new KeyGate({
+      shard,
+      store,
+      clock,
+      now,
+      commit: (operations) => commit({ operations, takes: [] }),
+      onPass: (mail) => this.#passed(mail),
+      onRepeat: (mail, first) => this.#repeated(mail, first),
+      onMisuse: (mail) => letter(mail, 'INVALID_MESSAGE', 'this idempotency key stands for another message'),
+    });
+    this.#store = { parking, delayed, keys };
   }
 
   /** The lease is gone: durable mail in memory is worthless. */
   detach(): void {
+    this.#store?.keys.close();
     this.#store = undefined;
     for (const queue of this.#queues.values()) queue.forgetDurable();
   }
@@ -119,23 +138,9 @@ export class Mailroom {
     return taken;
   }
 
-  /** Durable mail came in order: to its queue, to the rows before it, or away until its time. */
-  arrived(mail: Mail) {
-    const { clock, letter, commit, onWork } = this.#options;
-    if (this.#store === undefined) return;
-    const { parking, delayed } = this.#store;
-    const address = mail.envelope.to;
-    if (isEarly(mail.envelope, this.#options.now())) {
-      if (!delayed.hasRoom()) return letter(mail, 'MAILBOX_FULL');
-      const operations = delayed.enter(mail);
-      return commit({ operations, takes: this.taken([mail]).takes });
-    }
-    if (!this.#fits(mail)) return letter(mail, 'MAILBOX_FULL');
-    const queue = this.queueOf(address);
-    if (parking.unloaded(address) > 0 || queue.durableLength >= limits.actorWaitingEnvelopes)
-      commit(this.#append(parking, mail));
-    else queue.push(mail, clock.monotonic());
-    onWork(address);
+  /** Durable mail came in order. */
+  arrived(mail: Mail): void {
+    this.#store?.keys.arrived(mail);
   }
 
   /** Delayed mail has come due; `operations` remove it from where it was. */
@@ -201,6 +206,43 @@ export class Mailroom {
     return [...(this.#store?.parking.addresses() ?? [])].map((address) => {
       const hold = this.holdOf(address);
       return { address, waiting: this.waiting(address), ...(hold === undefined ? {} : { hold }) };
+    });
+  }
+
+  /** It is to be handled: to its queue, to the rows before it, or away until its time. */
+  #passed(mail: Mail) {
+    const { clock, letter, commit, onWork, now, results } = this.#options;
+    if (this.#store === undefined) return;
+    const { parking, delayed } = this.#store;
+    const { envelope } = mail;
+    if (!this.#fits(mail)) return letter(mail, 'MAILBOX_FULL');
+    if (shardOfResult(envelope.id) !== undefined) {
+      const onCommitted = (): void => results.isAwaited(envelope);
+      commit({ operations: awaitedOperations(envelope.id, now()), takes: [] }, onCommitted);
+    }
+    if (isEarly(envelope, now())) {
+      if (!delayed.hasRoom()) return letter(mail, 'MAILBOX_FULL');
+      return commit({ operations: delayed.enter(mail), takes: this.taken([mail]).takes });
+    }
+    const queue = this.queueOf(envelope.to);
+    if (parking.unloaded(envelope.to) > 0 || queue.durableLength >= limits.actorWaitingEnvelopes)
+      commit(this.#append(parking, mail));
+    else queue.push(mail, clock.monotonic());
+    onWork(envelope.to);
+  }
+
+  /** It repeats a message under one idempotency key: it is not handled, and has the result of that one. */
+  #repeated(mail: Mail, first: string): void {
+    const { commit, count, now, results, onResult } = this.#options;
+    const { id, replyTo } = mail.envelope;
+    count('idempotent_repeats_total');
+    const kept = shardOfResult(id) !== undefined && shardOfResult(first) !== undefined;
+    const operations = kept ? sameOperations(id, first, now()) : [];
+    commit({ operations, takes: this.taken([mail]).takes }, () => {
+      results.isAwaited(mail.envelope);
+      if (replyTo === undefined) return;
+      const failed = (error: unknown): void => onResult(id, { error: toErrorData(error, 'UNAVAILABLE', 'unknown') });
+      results.whenDone(first, (outcome) => onResult(id, outcome)).catch(failed);
     });
   }
 

@@ -15,13 +15,20 @@ import type { Engine, Lease, StoreOperation } from '../engines/engine.ts';
 import { shuttingDown, TroupeError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log.ts';
-import { type DeadLetter, type DeadLetterReason, deadLetterOperations, lostLetter } from './dead-letters.ts';
+import {
+  type DeadLetter,
+  type DeadLetterReason,
+  deadLetterOperations,
+  errorOfLetter,
+  lostLetter,
+} from './dead-letters.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import type { Mail } from './mail.ts';
 import { Mailroom } from './mailroom.ts';
 import type { Outbox } from './outbox.ts';
 import type { Parked } from './parking.ts';
+import { type ResultOutcome, Results, shardOfResult } from './results.ts';
 import { createTenure, type Tenure } from './tenure.ts';
 
 export interface ShardOptions {
@@ -42,6 +49,8 @@ export interface ShardOptions {
   readonly onWritten: (shard: string) => void;
   /** Durable mail came in. */
   readonly onArrived: (mail: Mail) => void;
+  /** What came of a message is stored: its asker, if it has one here, may know. */
+  readonly onResult: (id: string, outcome: ResultOutcome) => void;
   /** Counts what happened, for metrics. */
   readonly count: (name: string, by?: number) => void;
 }
@@ -59,6 +68,7 @@ const nothing = (): void => undefined;
 export class Shard {
   readonly name: string;
   readonly mail: Mailroom;
+  readonly results: Results;
   readonly #options: ShardOptions;
   readonly #keeper: LeaseKeeper;
   readonly #housekeeping: Housekeeping;
@@ -82,6 +92,7 @@ export class Shard {
       onTick: () => this.#tick(),
       onLost: () => this.#drop(),
     });
+    this.results = new Results(shard, engine.store, clock);
     this.mail = new Mailroom({
       shard,
       store: engine.store,
@@ -90,15 +101,18 @@ export class Shard {
       now: () => this.now(),
       capacityOf: options.capacityOf,
       onWork: options.onWork,
-      commit: (change) => this.#commit(change),
+      commit: (change, onCommitted) => this.#commit(change, onCommitted),
       settled: () => this.settled(),
-      letter: (mail, reason) => this.letter([mail], reason),
+      letter: (mail, reason, error) => this.letter([mail], reason, error),
+      results: this.results,
+      onResult: options.onResult,
       count: options.count,
     });
     this.#housekeeping = new Housekeeping({
       shard,
       engine,
       log,
+      now: () => this.now(),
       commit: (operations) => this.submit({ operations, mails: [], onCommitted: nothing }),
     });
   }
@@ -155,12 +169,26 @@ export class Shard {
     this.#commit({ operations: [...operations, ...taken.operations], takes: taken.takes }, onCommitted);
   }
 
-  /** Takes mail without handling it: one letter each, committed. */
-  letter(mails: readonly Mail[], reason: DeadLetterReason, onCommitted: () => void = nothing): void {
+  /**
+   * Takes mail without handling it: one letter each, committed. `error` is what is to be written of mail that never
+   * reached its actor.
+   */
+  letter(mails: readonly Mail[], reason: DeadLetterReason, error?: string): void {
+    const atMs = this.now();
     const letters = mails
       .filter(({ place }) => place !== undefined)
-      .map((mail): DeadLetter => ({ envelope: mail.envelope, reason, errors: mail.errors, atMs: this.now() }));
+      .map(({ envelope, errors }): DeadLetter => {
+        const history = error === undefined ? errors : [...errors, { atMs, message: error }];
+        return { envelope, reason, errors: history, atMs };
+      });
     this.#options.count('dead_letters_total', letters.length);
+    const onCommitted = (): void => {
+      for (const letter of letters) {
+        const { id, replyTo } = letter.envelope;
+        if (replyTo !== undefined || shardOfResult(id) !== undefined)
+          this.#options.onResult(id, { error: errorOfLetter(letter) });
+      }
+    };
     this.submit({ operations: letters.flatMap(deadLetterOperations), mails, onCommitted });
     this.#housekeeping.lettered();
   }

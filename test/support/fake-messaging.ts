@@ -1,11 +1,14 @@
 import type { Json } from '../../runtime/envelope.ts';
 import { TroupeError } from '../../runtime/errors.ts';
-import type { AskOptions, Messaging, OutgoingMessage } from '../../runtime/messaging.ts';
+import type { AskOptions, Messaging, OutgoingMessage, TaskView } from '../../runtime/messaging.ts';
 
 /** A runtime that records what reaches it and answers as told. */
 export class FakeMessaging implements Messaging {
   readonly told: OutgoingMessage[] = [];
   readonly asked: { readonly message: OutgoingMessage; readonly options: AskOptions }[] = [];
+  readonly submitted: { readonly message: OutgoingMessage; readonly options: { readonly timeoutMs?: number } }[] = [];
+  /** What `result` answers, by task. */
+  readonly results = new Map<string, TaskView>();
   /** Names of the senders that were made. */
   readonly connections: string[] = [];
   /** Answers asks; echoes by default. */
@@ -32,6 +35,18 @@ export class FakeMessaging implements Messaging {
     this.asked.push({ message, options });
     this.#onAsk?.();
     return await this.answer(message, options);
+  }
+
+  async submit(message: OutgoingMessage, options: { readonly timeoutMs?: number } = {}): Promise<{ taskId: string }> {
+    if (this.failure !== undefined) throw this.failure;
+    this.submitted.push({ message, options });
+    return { taskId: `s0.task-${this.submitted.length}` };
+  }
+
+  async result(taskId: string): Promise<TaskView> {
+    const found = this.results.get(taskId);
+    if (found === undefined) throw new TroupeError('NOT_FOUND', `there is no result ${taskId}`);
+    return found;
   }
 
   /** Resolves when the next ask has come. */

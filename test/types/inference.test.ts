@@ -18,6 +18,8 @@ const messaging: Messaging = {
     sent.push(message);
     return { value: 7 };
   },
+  submit: () => Promise.reject(new Error('not asked for here')),
+  result: () => Promise.reject(new Error('not asked for here')),
 };
 const target = ref<typeof counter>('/counters/a');
 

@@ -1,0 +1,14 @@
+import type { HostPlaces } from './activation/directory.ts';
+import type { Hosts } from './host/hosts.ts';
+
+/** The host threads as places for actors: the running one with the fewest is next. */
+export function placesOn(hosts: Hosts): HostPlaces {
+  return {
+    choose: (load) =>
+      hosts
+        .list()
+        .filter((slot) => slot.status === 'running')
+        .sort((left, right) => load(left.slot) - load(right.slot))[0]?.slot,
+    post: (slot, message) => hosts.post(slot, message),
+  };
+}
