@@ -31,6 +31,8 @@ export interface UpgradeReport {
   };
   /** Actors that were left out, because their kind had hung too often. */
   readonly leftOut: number;
+  /** What else would keep a node with this configuration from starting. */
+  readonly notes: readonly string[];
   /** Addresses with waiting mail of which neither the tree nor anything stored says what lives there. */
   readonly unplaced: number;
   readonly elapsedMs: number;
@@ -97,14 +99,15 @@ export function verdictOf(breaks: readonly BreakGroup[], leftOut: number): Pick<
 export function textOfUpgrade(report: UpgradeReport): string {
   const { looked, breaks, warnings } = report;
   const lines = [
-    `${plural(looked.snapshots, 'snapshot')} restored, ${plural(looked.messages, 'waiting message')} and ` +
-      `${plural(looked.timers, 'due timer')} stepped, in ${(report.elapsedMs / 1_000).toFixed(1)} s`,
+    `${plural(looked.snapshots, 'snapshot')}, ${plural(looked.messages, 'waiting message')} and ` +
+      `${plural(looked.timers, 'due timer')} taken through this code in ${(report.elapsedMs / 1_000).toFixed(1)} s`,
     `engine: ${report.engine}, namespace ${report.namespace}; nothing was changed`,
   ];
   if (looked.migrated > 0)
     lines.push(`${plural(looked.migrated, 'snapshot')} of an older version went through "migrate"`);
   if (looked.changed > 0)
     lines.push(`${plural(looked.changed, 'snapshot')} of logic that has changed since; a node would warn`);
+  lines.push(...report.notes);
   if (report.leftOut > 0) lines.push(`${plural(report.leftOut, 'actor')} left out: their kinds had hung too often`);
   if (report.unplaced > 0)
     lines.push(
