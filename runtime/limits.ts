@@ -68,6 +68,10 @@ export const limits = {
   deadLettersPerShard: 10_000,
   /** Dead letters that one replay or discard may change. */
   deadLettersPerAction: 1_000,
+  /** Offloaded tasks that may wait for a thread. */
+  offloadWaitingTasks: 1_000,
+  /** Longest offloaded task, in milliseconds, waiting included. */
+  offloadTimeoutMaxMs: 60 * 60 * 1_000,
   /** Microsteps of one transition before the machine counts as looping. */
   machineMicrosteps: 10_000,
   /** Living children of one dynamic supervisor, or of one actor that spawns. */
@@ -119,6 +123,10 @@ export const defaults = {
   watchdogMs: 5_000,
   /** A host whose heap is filled to this share of its limit is named in the log, garbage included. */
   heapHighShare: 0.8,
+  /** Until when an offloaded task must be done, waiting included. */
+  offloadTimeoutMs: 60_000,
+  /** How long a thread for offloaded tasks is kept without one. */
+  offloadIdleMs: 30_000,
   /** How long a child may take to stop before it is dropped. */
   shutdownMs: 5_000,
 } as const;
@@ -130,6 +138,7 @@ assert(
 );
 assert(limits.batchEnvelopes <= limits.shardInHandEnvelopes, 'a batch must fit the hands of its shard');
 assert(limits.supervisorStarts <= limits.nodeStarts, 'one supervisor may not start more than the node');
+assert(defaults.offloadTimeoutMs <= limits.offloadTimeoutMaxMs, 'the usual task must be allowed');
 assert(defaults.leaseRenewMs * 2 < defaults.leaseMs, 'a lease must survive one lost renewal');
 assert(defaults.backoffFirstMs <= defaults.backoffMaxMs, 'the first delay must not exceed the cap');
 assert(defaults.backoffFirstMs <= 200, 'a first restart is prompt');

@@ -60,6 +60,12 @@ export function startLocalHost(data: HostData, events: HostEvents, options: Loca
         },
         heapUsedBytes: options.heapUsedBytes ?? (() => process.memoryUsage().heapUsed),
         heapLimitBytes: 0,
+        postWithPort(message) {
+          queueMicrotask(() => {
+            if (ended) message.port.close();
+            else events.onMessages([message]);
+          });
+        },
         inHand: new InHand(),
         mayHang: false,
       });
