@@ -53,12 +53,22 @@ export interface SpawnEffect {
   readonly name: string;
   readonly kind: string;
   readonly input?: unknown;
+  /** Number of the wish; the host gives it. */
+  readonly gen?: number;
 }
 
 /** Stops a child that `spawn` started. */
 export interface StopEffect {
   readonly type: 'troupe.stop';
   readonly name: string;
+  /** Number of the wish that ends; the host gives it. */
+  readonly gen?: number;
+}
+
+/** A life as death watch names it: incarnations of ephemeral actors begin anew with each process. */
+export interface FormerLife {
+  readonly incarnation: number;
+  readonly session: string;
 }
 
 /**
@@ -68,6 +78,8 @@ export interface StopEffect {
 export interface WatchEffect {
   readonly type: 'troupe.watch';
   readonly address: string;
+  /** The life that is meant, where the watch did not begin just now; the host gives it. */
+  readonly former?: FormerLife;
 }
 
 /** Ends a watch. */

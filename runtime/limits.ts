@@ -83,8 +83,8 @@ export const limits = {
   exitsPerRound: 64,
   /** Subtrees that are stopped or paused by order at once. */
   heldSubtrees: 10_000,
-  /** Lives that one actor may watch at once. */
-  watchesPerActor: 1_000,
+  /** Lives that one actor may watch at once, and children that the record of a persistent actor may hold. */
+  tiesPerActor: 1_000,
   /** Longest reason that an operator gives, in characters. */
   reasonCharacters: 200,
   /** Longest error text that is kept or sent, in characters. */

@@ -179,7 +179,8 @@ class NodeRuntime implements Runtime {
         random,
         asks: this.#asks,
         envelopeOf: (effect, from) => this.#committedEnvelope(effect, from),
-        perform: (effect, from) => this.#sends.perform(effect, from),
+        perform: (...given) => this.#sends.perform(...given),
+        ties: () => this.#sends.deathWatch,
         count,
       },
     });

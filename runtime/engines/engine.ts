@@ -65,8 +65,8 @@ export type StoreOperation =
 export type Table = 'meta' | 'in' | 'out' | 'actor' | 'park' | 'parked' | 'delayed' | 'dead' | 'result' | 'idem';
 
 /**
- * `due`: actors' timers by engine time. `delayed`: mail by the time it may be handled. `dead`: letters by time.
- * `expiry`: results and keys by expiry.
+ * `due`: actors' timers by engine time. `parent`: actors that have spawned children. `delayed`: mail by the time it may
+ * be handled. `dead`: letters by time. `expiry`: results and keys by expiry.
  */
 export type Index = 'due' | 'parent' | 'delayed' | 'dead' | 'expiry';
 

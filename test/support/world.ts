@@ -76,7 +76,13 @@ export async function startWorld(t: TestContext, options: WorldOptions): Promise
     ...(options.log === undefined ? {} : { log: options.log }),
     ...(options.succeeds === undefined ? {} : { succeeds: options.succeeds }),
   });
-  const tree = createTree({ app, activations: runtime.activations, hosts: runtime.hosts, threads: 2 });
+  const tree = createTree({
+    app,
+    activations: runtime.activations,
+    pausing: runtime.activations,
+    hosts: runtime.hosts,
+    threads: 2,
+  });
   runtime.supervise(tree.port);
   const abandon = (): void => {
     gone = true;
