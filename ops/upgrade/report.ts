@@ -46,7 +46,9 @@ const advice: Readonly<Record<Break, string>> = {
     'the actor would be parked with its mail: keep what the state needs, or raise "version" and bring it over in "migrate"',
   rejected: 'the message would become a dead letter: accept its old form too, or let the old code handle it first',
   throws: 'the turn would be tried again and then become a dead letter: mend the logic for this state',
-  timer: 'the timer would fire for nothing: keep a transition for its event, or let it fire under the old code first',
+  timer:
+    'the timer would fire for nothing: keep a transition for its event, as in on: { EVENT: … }, or let the old code fire it',
+  child: 'the child would not be started again: keep its kind among the definitions of the app',
   hangs: 'its thread would be killed: mend the loop',
   stalls:
     'the actor would wait for what never comes: bring it into another state in "migrate", or let a message move it on',

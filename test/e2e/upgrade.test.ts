@@ -82,7 +82,7 @@ function told(breaks: readonly BreakGroup[]): string[] {
     .sort();
 }
 
-describe('upgrade check', { skip: redisMissing() }, () => {
+describe('upgrade check', { skip: redisMissing(), concurrency: 2 }, () => {
   test('names the 3 of 10,000 snapshots that changed code breaks, their state and why, and changes nothing', async (t) => {
     const shop = await openShop(t);
     const orders: StoredOrder[] = Array.from({ length: 10_000 }, (_, index) => ({
