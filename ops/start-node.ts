@@ -112,6 +112,7 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
       app,
       activations: runtime.activations,
       hosts: runtime.hosts,
+      pausing: runtime.activations,
       threads: settings.threads,
       clock,
       log,

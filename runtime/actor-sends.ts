@@ -1,5 +1,5 @@
 import type { Directory } from './activation/directory.ts';
-import { type Address, parseAddress } from './address.ts';
+import { type Address, nameOf, parentOf, parseAddress } from './address.ts';
 import { DeathWatch } from './death-watch.ts';
 import type { ActorDefinition } from './define-actor.ts';
 import type { Effect } from './effects.ts';
@@ -26,17 +26,28 @@ export class ActorSends {
   /** Asks of each slot that are under way, by request number. */
   readonly #open = new Map<number, Map<number, AbortController>>();
 
-  readonly #deathWatch: DeathWatch;
+  readonly deathWatch: DeathWatch;
 
   constructor(options: ActorSendsOptions) {
     this.#options = options;
-    this.#deathWatch = new DeathWatch({
+    this.deathWatch = new DeathWatch({
       lives: () => options.supervision().lives,
       log: options.log,
-      tell: (watcher, termination) => {
-        const activation = options.directory.get(watcher);
+      childEnded(child, gen) {
+        const parent = parentOf(child);
+        if (parent !== undefined) options.directory.get(parent)?.childEnded(nameOf(child), gen);
+      },
+      tell(watcher, termination) {
+        const { directory, post } = options;
+        const activation = directory.get(watcher);
         if (activation?.status === 'running')
-          options.post(activation.slot, { to: 'terminated', activation: activation.number, termination });
+          post(activation.slot, { to: 'terminated', activation: activation.number, termination });
+        // One that sleeps takes its watches up when it wakes, and hears of it then.
+        else if (directory.definitionOf(watcher)?.persist !== 'none')
+          options
+            .supervision()
+            .ensure(watcher)
+            .catch(() => undefined);
       },
     });
   }
@@ -77,7 +88,7 @@ export class ActorSends {
   }
 
   /** Effects that reach beyond the actor, after their commit where there is one. */
-  perform(effect: Effect, from: Address): void {
+  perform(effect: Effect, from: Address, incarnation?: number): void {
     const { router, supervision, definitionOf } = this.#options;
     const failed = (error: unknown): void =>
       this.#options.log.warn({ from, effect: effect.type, error: textOf(error) }, 'an effect could not be carried out');
@@ -98,18 +109,25 @@ export class ActorSends {
       case 'troupe.spawn': {
         const definition = definitionOf(effect.kind);
         if (definition === undefined) failed(`the app has no actor of kind "${effect.kind}"`);
-        else supervision().spawn(from, { name: effect.name, definition, input: effect.input }).catch(failed);
+        else {
+          const { name, input, gen } = effect;
+          this.deathWatch.listen();
+          const life = { ...(gen === undefined ? {} : { gen }), ...(incarnation === undefined ? {} : { incarnation }) };
+          supervision()
+            .spawn(from, { name, definition, input, ...life })
+            .catch(failed);
+        }
         return;
       }
       case 'troupe.stop':
-        supervision().stopChild(from, effect.name).catch(failed);
+        supervision().stopChild(from, effect.name, effect.gen).catch(failed);
         return;
       case 'troupe.watch':
       case 'troupe.unwatch':
         try {
           const target = parseAddress(effect.address);
-          if (effect.type === 'troupe.watch') this.#deathWatch.watch(from, target);
-          else this.#deathWatch.unwatch(from, target);
+          if (effect.type === 'troupe.watch') this.deathWatch.watch(from, target, effect.former);
+          else this.deathWatch.unwatch(from, target);
         } catch (error) {
           failed(error);
         }

@@ -13,9 +13,10 @@
  */
 
 import type { Address } from './address.ts';
+import type { FormerLife } from './effects.ts';
 import { limits } from './limits.ts';
 import type { Log } from './log.ts';
-import type { LifeNews, Lives, TerminationCause } from './supervision.ts';
+import type { LifeNews, Lives, Presence, TerminationCause } from './supervision.ts';
 
 /** The end of a watched life. */
 export interface Termination {
@@ -34,6 +35,8 @@ export interface DeathWatchOptions {
   readonly lives: () => Lives | undefined;
   /** Hands the end of a life to a watcher, if that lives. */
   readonly tell: (watcher: Address, termination: Termination) => void;
+  /** A child that an actor had spawned has ended for good by itself; `gen`: the wish that it came from. */
+  readonly childEnded: (child: Address, gen: number) => void;
   readonly log: Log;
 }
 
@@ -52,18 +55,29 @@ export class DeathWatch {
     this.#options = options;
   }
 
+  /** Names those who live now among all that ever did. */
+  get session(): string {
+    return this.listen()?.session ?? '';
+  }
+
+  /** Who is at an address now. */
+  presence(target: Address): Presence {
+    return this.listen()?.presence(target) ?? { state: 'absent' };
+  }
+
   /**
    * Begins a watch of the life at `target`.
    *
-   * @param incarnation the life that is meant, where the watch began in a former life of the watcher
+   * @param former the life that is meant, where the watch began before: in a former life of the watcher, say
    */
-  watch(watcher: Address, target: Address, incarnation?: number): void {
-    const lives = this.#listen();
+  watch(watcher: Address, target: Address, former?: FormerLife): void {
+    this.listen();
     if (this.#byTarget.get(target)?.has(watcher) === true) return;
-    const presence = lives?.presence(target) ?? { state: 'absent' };
+    const presence = this.presence(target);
     const isRunning = presence.state === 'running';
-    if (incarnation !== undefined && (!isRunning || presence.incarnation !== incarnation))
-      this.#options.tell(watcher, { address: target, incarnation, cause: 'unseen' });
+    const isThere = former?.session === this.session && isRunning && presence.incarnation === former.incarnation;
+    if (former !== undefined && !isThere)
+      this.#options.tell(watcher, { address: target, incarnation: former.incarnation, cause: 'unseen' });
     else if (presence.state === 'absent')
       this.#options.tell(watcher, { address: target, incarnation: 0, cause: 'absent' });
     else this.#enter(watcher, target, isRunning ? presence.incarnation : undefined);
@@ -71,12 +85,9 @@ export class DeathWatch {
 
   #enter(watcher: Address, target: Address, incarnation: number | undefined): void {
     const targets = this.#byWatcher.get(watcher) ?? new Set();
-    if (targets.size >= limits.watchesPerActor) {
+    if (targets.size >= limits.tiesPerActor) {
       const { log } = this.#options;
-      log.warn(
-        { watcher, target, limit: limits.watchesPerActor },
-        'an actor watches too many: this watch did not begin',
-      );
+      log.warn({ watcher, target, limit: limits.tiesPerActor }, 'an actor watches too many: this watch did not begin');
       return;
     }
     this.#byWatcher.set(watcher, targets.add(target));
@@ -99,7 +110,8 @@ export class DeathWatch {
     return [...this.#byTarget.values()].reduce((sum, watchers) => sum + watchers.size, 0);
   }
 
-  #listen(): Lives | undefined {
+  /** Hears of each life from now on, if that is possible yet. */
+  listen(): Lives | undefined {
     if (this.#lives === undefined) {
       this.#lives = this.#options.lives();
       this.#lives?.onLife((news) => this.#hear(news));
@@ -107,8 +119,9 @@ export class DeathWatch {
     return this.#lives;
   }
 
-  #hear({ type, address, role, incarnation, cause }: LifeNews): void {
+  #hear({ type, address, role, incarnation, cause, gen }: LifeNews): void {
     const at = address as Address;
+    if (gen !== undefined) this.#options.childEnded(at, gen);
     if (type === 'started') this.#bind(at, incarnation);
     else {
       for (const target of [...(this.#byWatcher.get(at) ?? [])]) this.unwatch(at, target);

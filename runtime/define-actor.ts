@@ -147,6 +147,9 @@ function definitionFault(options: ActorOptions<MessageSpecs, AnyActorLogic>): st
     return 'this logic holds a live callback, promise or observable; invoke it from a machine by a named source';
   const version = options.version ?? 1;
   if (!Number.isSafeInteger(version) || version < 1) return 'version is a whole number from 1';
+  const isStored = options.persist === 'snapshot';
+  if (!isStored && (options.migrate !== undefined || options.state !== undefined))
+    return 'migrate and state are about what is stored: they go with persist: "snapshot"';
   if (options.migrate !== undefined && typeof options.migrate !== 'function') return 'migrate is a function';
   if (options.state !== undefined && typeof options.state['~standard']?.validate !== 'function')
     return 'state is a Standard Schema, such as z.object({ … })';

@@ -1,5 +1,6 @@
 import type { ActorDefinition } from './define-actor.ts';
 import { TroupeError } from './errors.ts';
+import { checkTasks, type Tasks } from './offload/task.ts';
 
 export type RestartType = 'permanent' | 'transient' | 'temporary';
 
@@ -70,17 +71,21 @@ export type Child = ActorChild | SupervisorChild | DynamicSupervisorChild;
 export interface App {
   readonly definitions: readonly ActorDefinition[];
   readonly tree: readonly Child[];
+  /** CPU work that actors may `offload`, by name. */
+  readonly tasks?: Tasks;
 }
 
 /**
  * Defines an application. Kinds in `tree` need not be repeated in `definitions`; those that are only spawned do.
  *
- * @throws TroupeError `INVALID_MESSAGE` when two definitions share a kind.
+ * @throws TroupeError `INVALID_MESSAGE` when two definitions share a kind, or a task has no fit name or module.
  */
 export function defineApp(app: {
   readonly definitions?: readonly ActorDefinition[];
   readonly tree: readonly Child[];
+  readonly tasks?: Tasks;
 }): App {
+  checkTasks(app.tasks ?? {});
   const byKind = new Map<string, ActorDefinition>();
   for (const definition of [...(app.definitions ?? []), ...definitionsIn(app.tree)]) {
     const known = byKind.get(definition.kind);
@@ -91,7 +96,7 @@ export function defineApp(app: {
       );
     byKind.set(definition.kind, definition);
   }
-  return { definitions: [...byKind.values()], tree: app.tree };
+  return { definitions: [...byKind.values()], tree: app.tree, tasks: app.tasks ?? {} };
 }
 
 function definitionsIn(children: readonly Child[]): ActorDefinition[] {

@@ -3,7 +3,7 @@
  * pure, runs in Stately's tools, and can be watched with `actor.on('troupe.reply', …)` in a bare `createActor` test.
  * The host carries effects out after the turn is committed.
  *
- * In a machine use the action creators (`reply`, `fail`, `chunk`, `tell`, `spawn`, `stop`) and the actor `ask`; in a
+ * In a machine use the action creators (`reply`, `fail`, `chunk`, `tell`, `spawn`, `stop`) and the actors `ask` and `offload`; in a
  * reducer call `scope.emit(effect.reply(value))`.
  */
 
@@ -12,6 +12,7 @@ import type { ActorDefinition } from './define-actor.ts';
 import type { Delivery, Json } from './envelope.ts';
 import type { ErrorReason } from './errors.ts';
 import { hostPort } from './host/port.ts';
+import type { DataOf, OffloadInput, Task, Tasks } from './offload/task.ts';
 import type { ActorRef, PayloadOf, TypeOf } from './ref.ts';
 
 /** Answers a message; without `to`, the one in hand. */
@@ -52,12 +53,22 @@ export interface SpawnEffect {
   readonly name: string;
   readonly kind: string;
   readonly input?: unknown;
+  /** Number of the wish; the host gives it. */
+  readonly gen?: number;
 }
 
 /** Stops a child that `spawn` started. */
 export interface StopEffect {
   readonly type: 'troupe.stop';
   readonly name: string;
+  /** Number of the wish that ends; the host gives it. */
+  readonly gen?: number;
+}
+
+/** A life as death watch names it: incarnations of ephemeral actors begin anew with each process. */
+export interface FormerLife {
+  readonly incarnation: number;
+  readonly session: string;
 }
 
 /**
@@ -67,6 +78,8 @@ export interface StopEffect {
 export interface WatchEffect {
   readonly type: 'troupe.watch';
   readonly address: string;
+  /** The life that is meant, where the watch did not begin just now; the host gives it. */
+  readonly former?: FormerLife;
 }
 
 /** Ends a watch. */
@@ -162,3 +175,22 @@ export const ask = fromPromise<Json, AskInput>(({ input, signal }) =>
     ...(input.timeoutMs === undefined ? {} : { timeoutMs: input.timeoutMs }),
   }),
 );
+
+/** Builds the input of the `offload` actor with the types of an app's tasks. */
+export function offloadOf<T extends Tasks, K extends keyof T & string>(
+  _tasks: T,
+  task: K,
+  data: DataOf<T[K] & Task>,
+  options: Pick<OffloadInput, 'transfer' | 'id' | 'timeoutMs'> = {},
+): OffloadInput {
+  return { task, data, ...options };
+}
+
+/**
+ * Actor to invoke: runs a task of the app on a thread of its own, so that a long computation holds up no actor. Its
+ * output is what the task returned. Its error event carries a `TroupeError`: `MAILBOX_FULL` with a delay when too many
+ * wait, `DEADLINE_EXCEEDED`, `NOT_FOUND` for an unknown task, `ACTOR_FAILED` for a task that threw or whose thread died;
+ * a `TroupeError` that a task throws arrives as it is. Stopping the actor ends the task. At least once: see
+ * `OffloadInput.id`.
+ */
+export const offload = fromPromise<unknown, OffloadInput>(({ input, signal }) => hostPort().offload(input, { signal }));

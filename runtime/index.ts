@@ -22,9 +22,10 @@ export {
   type RestartType,
   type SupervisorChild,
 } from './define-app.ts';
-export { type AskInput, ask, askOf, type Effect, effect, perform } from './effects.ts';
+export { type AskInput, ask, askOf, type Effect, effect, offload, offloadOf, perform } from './effects.ts';
 export type { Delivery, Json, MessageInfo } from './envelope.ts';
 export { type ErrorData, type ErrorReason, errorTable, type Outcome, TroupeError } from './errors.ts';
 export type { AskOptions, Messaging, OutgoingMessage } from './messaging.ts';
+export type { OffloadInput, ResultOf, TaskContext, TaskFunction, TaskModule, Tasks } from './offload/task.ts';
 export { type ActorRef, type PayloadOf, type ReplyOf, ref, type TypeOf } from './ref.ts';
 export { type TypedMessaging, typed } from './typed-messaging.ts';

@@ -19,7 +19,8 @@ export interface InspectionOptions {
   readonly shardOf: (address: Address) => Shard;
   readonly deadLetters: DeadLetterOffice;
   readonly asks: Asks;
-  readonly counters: ReadonlyMap<string, number>;
+  /** What the rest of the runtime counts. */
+  readonly counters: () => Readonly<Record<string, number>>;
 }
 
 /** How long inspection waits for a thread that is busy. */
@@ -81,7 +82,7 @@ export class RuntimeInspection implements Inspection {
   counters(): Readonly<Record<string, number>> {
     const { asks, directory, counters } = this.#options;
     return {
-      ...Object.fromEntries(counters),
+      ...counters(),
       open_asks: asks.openCount,
       answers_unclaimed_total: asks.unclaimedCount,
       actors_awake: directory.all().length,

@@ -68,6 +68,10 @@ export const limits = {
   deadLettersPerShard: 10_000,
   /** Dead letters that one replay or discard may change. */
   deadLettersPerAction: 1_000,
+  /** Offloaded tasks that may wait for a thread. */
+  offloadWaitingTasks: 1_000,
+  /** Longest offloaded task, in milliseconds, waiting included. */
+  offloadTimeoutMaxMs: 60 * 60 * 1_000,
   /** Microsteps of one transition before the machine counts as looping. */
   machineMicrosteps: 10_000,
   /** Longest idempotency key, and tenant, in characters. */
@@ -88,8 +92,8 @@ export const limits = {
   exitsPerRound: 64,
   /** Subtrees that are stopped or paused by order at once. */
   heldSubtrees: 10_000,
-  /** Lives that one actor may watch at once. */
-  watchesPerActor: 1_000,
+  /** Lives that one actor may watch at once, and children that the record of a persistent actor may hold. */
+  tiesPerActor: 1_000,
   /** Longest reason that an operator gives, in characters. */
   reasonCharacters: 200,
   /** Longest error text that is kept or sent, in characters. */
@@ -130,6 +134,10 @@ export const defaults = {
   watchdogMs: 5_000,
   /** A host whose heap is filled to this share of its limit is named in the log, garbage included. */
   heapHighShare: 0.8,
+  /** Until when an offloaded task must be done, waiting included. */
+  offloadTimeoutMs: 60_000,
+  /** How long a thread for offloaded tasks is kept without one. */
+  offloadIdleMs: 30_000,
   /** How long a child may take to stop before it is dropped. */
   shutdownMs: 5_000,
 } as const;
@@ -141,6 +149,7 @@ assert(
 );
 assert(limits.batchEnvelopes <= limits.shardInHandEnvelopes, 'a batch must fit the hands of its shard');
 assert(limits.supervisorStarts <= limits.nodeStarts, 'one supervisor may not start more than the node');
+assert(defaults.offloadTimeoutMs <= limits.offloadTimeoutMaxMs, 'the usual task must be allowed');
 assert(defaults.leaseRenewMs * 2 < defaults.leaseMs, 'a lease must survive one lost renewal');
 assert(defaults.backoffFirstMs <= defaults.backoffMaxMs, 'the first delay must not exceed the cap');
 assert(defaults.backoffFirstMs <= 200, 'a first restart is prompt');

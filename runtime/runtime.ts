@@ -9,16 +9,14 @@ import type { Address } from './address.ts';
 import { Asks } from './asks.ts';
 import { Awakening } from './awakening.ts';
 import { type Clock, systemClock, wait, within } from './clock.ts';
-import type { App } from './define-app.ts';
 import type { TellEffect } from './effects.ts';
-import type { Engine } from './engines/engine.ts';
 import { patientEngine } from './engines/patient-engine.ts';
 import { type EngineTrouble, type WatchedEngine, watchedEngine } from './engines/watched-engine.ts';
 import type { Envelope, Json } from './envelope.ts';
 import { type ErrorData, shuttingDown, TroupeError } from './errors.ts';
 import { createFaultDoor } from './fault-door.ts';
-import { createHosts, type Hosts, type HostsOptions } from './host/hosts.ts';
-import type { FromHost } from './host/messages.ts';
+import { createHosts, type Hosts } from './host/hosts.ts';
+import type { FromHost, ToHost } from './host/messages.ts';
 import { placesOn } from './host-places.ts';
 import { RuntimeInspection } from './inspection.ts';
 import { defaults, limits } from './limits.ts';
@@ -32,32 +30,11 @@ import { Shard } from './mailbox/shard.ts';
 import { createShardOf, shardNames } from './mailbox/shards.ts';
 import type { DeadLetterActions, FaultControl, Inspection, Messaging } from './messaging.ts';
 import { type EnteredNamespace, enterNamespace, NodeLease } from './node-lease.ts';
-import { type Random, systemRandom } from './random.ts';
+import { Offloads } from './offload/offloads.ts';
+import { systemRandom } from './random.ts';
 import { Router } from './router.ts';
+import type { RuntimeOptions } from './runtime-options.ts';
 import type { Activations, HostExit, HostSlots, SupervisionPort } from './supervision.ts';
-
-export interface RuntimeOptions {
-  readonly app: App;
-  /** URL of the module whose default export `app` is; each host thread imports it. */
-  readonly appUrl: string;
-  /** An open engine. */
-  readonly engine: Engine;
-  readonly shards?: number;
-  /** Host threads; default 2. */
-  readonly threads?: number;
-  /** Epoch of a node of which the caller knows that it is dead: its leases are taken at once. */
-  readonly succeeds?: number;
-  /** For the person who finds the namespace taken, such as "pid 4711 on host7". */
-  readonly label?: string;
-  /** Another node, named by its label, has taken the namespace: this one accepts nothing durable more and should end. */
-  readonly onNamespaceLost?: (heldBy: string) => void;
-  readonly watchdogMs?: number;
-  readonly heapLimitMb?: number;
-  readonly spawnHost?: HostsOptions['spawn'];
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly log?: Log;
-}
 
 export interface Runtime {
   /** The supervisors' side. */
@@ -124,6 +101,7 @@ class NodeRuntime implements Runtime {
   readonly #inTransit = new InTransit();
   readonly #awakening: Awakening;
   readonly #sends: ActorSends;
+  readonly #offloads: Offloads;
   #channels: ChannelWriter;
   #supervision: SupervisionPort | undefined;
   readonly #lease: NodeLease;
@@ -198,8 +176,9 @@ class NodeRuntime implements Runtime {
         random,
         asks: this.#asks,
         envelopeOf: (effect, from) => this.#committedEnvelope(effect, from),
-        perform: (effect, from) => this.#sends.perform(effect, from),
+        perform: (...given) => this.#sends.perform(...given),
         onResult: (id, outcome) => this.#result(id, outcome),
+        ties: () => this.#sends.deathWatch,
         count,
       },
     });
@@ -236,6 +215,8 @@ class NodeRuntime implements Runtime {
       log: this.#log,
       count,
     });
+    const post = (slot: number, message: ToHost): boolean => this.hosts.post(slot, message);
+    this.#offloads = new Offloads({ ...options, clock: this.#clock, log: this.#log, post });
     this.deadLetters = new DeadLetterOffice({
       store: options.engine.store,
       shards: this.#shards,
@@ -250,7 +231,7 @@ class NodeRuntime implements Runtime {
       shardOf: (address) => this.#shardOf(address),
       deadLetters: this.deadLetters,
       asks: this.#asks,
-      counters: this.#counters,
+      counters: () => ({ ...Object.fromEntries(this.#counters), ...this.#offloads.counters() }),
     });
     this.faults = createFaultDoor(this.activations, this.hosts);
     this.#channels = this.#newChannels();
@@ -311,6 +292,7 @@ class NodeRuntime implements Runtime {
     this.#channels.close();
     await Promise.all([...this.#shards.values()].map((shard) => shard.close(closeMs)));
     await this.hosts.close();
+    await this.#offloads.close();
     await within(this.#clock, closeMs, this.#lease.leave());
   }
 
@@ -366,7 +348,9 @@ class NodeRuntime implements Runtime {
     // Sends first: one that comes with its actor's end still has a sender.
     for (const message of messages) {
       if (message.from === 'send') this.#sends.receive(slot, message);
-      else if (message.from === 'cancelSend') this.#sends.cancel(slot, message.request);
+      else if (message.from === 'offload') this.#offloads.receive(slot, message);
+      else if (message.from === 'cancelSend')
+        for (const calls of [this.#sends, this.#offloads]) calls.cancel(slot, message.request);
       else if (message.from === 'inspected') this.inspection.receive(message);
     }
     this.activations.receive(messages);
@@ -387,6 +371,7 @@ class NodeRuntime implements Runtime {
 
   #hostLost(exit: HostExit): void {
     this.#sends.hostLost(exit.slot);
+    this.#offloads.hostLost(exit.slot);
     const error: ErrorData = {
       reason: 'ACTOR_FAILED',
       message: `the host thread ${exit.slot} ${exit.cause === 'hung' ? 'hung and was ended' : `was lost (${exit.cause})`}`,

@@ -105,6 +105,8 @@ export interface LifeNews {
   readonly incarnation: number;
   /** Of an end. */
   readonly cause?: TerminationCause;
+  /** Of a spawned child that has ended for good by itself: the number of its parent's wish. */
+  readonly gen?: number;
 }
 
 /**
@@ -128,6 +130,8 @@ export type Presence =
 
 /** Who lives, and who does no longer. */
 export interface Lives {
+  /** Names this tree among all that ever were: incarnations of ephemeral actors begin anew with each. */
+  readonly session: string;
   /** Looks, and starts nothing. */
   presence(address: Address): Presence;
   /** Calls back at each beginning and end of a life; ends come once, before the next beginning. */

@@ -3,8 +3,8 @@
  * children stand one level below the owner's address and never outlive its life.
  *
  * Each wish for a child has a number, its generation. Orders may be repeated and come late: one that names a generation
- * below the last wish for that name is ignored; the others are carried out one after another, and only the last of them
- * counts. So a new child of a name starts when the old one has ended, and a late stop never meets it.
+ * below the last wish for that name is ignored, and of the others only the last counts. So a new
+ * child of a name starts when the old one has ended, and a late stop never meets it.
  */
 
 import type { Address } from '../runtime/address.ts';
@@ -44,8 +44,8 @@ export interface SpawnedGroups {
   spawn(owner: Address, spec: ActorSpec, gen?: number): Promise<void>;
   /** A child is wanted no longer. Without a generation, whichever there is. */
   stop(owner: Address, name: string, gen?: number): Promise<void>;
-  /** A child has ended for good by itself: its name is free. */
-  ended(owner: Address, name: string): void;
+  /** A child has ended for good by itself: its name is free. Answers with the wish that it came from, if any. */
+  ended(owner: Address, name: string): number | undefined;
   /** Stops the children of an owner, as its life has ended or is about to; resolves when they are down. */
   end(owner: Address): Promise<void>;
 }
@@ -82,33 +82,24 @@ export function createSpawnedGroups(
         onGaveUp(owner, error);
       },
     });
-    const group: Group = { supervisor, wishes: new Map(), underWay: new Map() };
+    const group: Group = { supervisor, wishes: new Map() };
     groups.set(owner, group);
     void supervisor.start();
     return group;
   }
 
-  /** Carries out a wish when those before it are, unless a later one has taken its place by then. */
-  function carryOut(group: Group, name: string, wish: Wish): Promise<void> {
-    const { supervisor, wishes, underWay } = group;
-    const act = async (): Promise<void> => {
-      if (wishes.get(name) !== wish) return;
+  /** Carries out a wish, unless a later one takes its place meanwhile. */
+  async function carryOut({ supervisor, wishes }: Group, name: string, wish: Wish): Promise<void> {
+    try {
       await supervisor.stopChild(name);
       if (wishes.get(name) !== wish) return;
       if (wish.spec === undefined) wishes.delete(name);
       else await supervisor.startChild(wish.spec);
-    };
-    const before = underWay.get(name);
-    const mine = before === undefined ? act() : before.then(act, act);
-    const settled = mine.catch(() => {
+    } catch (thrown) {
       // What could not be started is not there, and may be wished for anew.
       if (wishes.get(name) === wish) wishes.delete(name);
-    });
-    const done = settled.then(() => {
-      if (underWay.get(name) === done) underWay.delete(name);
-    });
-    underWay.set(name, done);
-    return mine;
+      throw thrown;
+    }
   }
 
   return {
@@ -130,7 +121,12 @@ export function createSpawnedGroups(
       group.wishes.set(name, wish);
       await carryOut(group, name, wish);
     },
-    ended: (owner, name) => void groups.get(owner)?.wishes.delete(name),
+    ended(owner, name) {
+      const wishes = groups.get(owner)?.wishes;
+      const gen = wishes?.get(name)?.gen;
+      wishes?.delete(name);
+      return gen;
+    },
     async end(owner) {
       const supervisor = groups.get(owner)?.supervisor;
       if (supervisor === undefined) return;
@@ -150,6 +146,4 @@ interface Wish {
 interface Group {
   readonly supervisor: Supervisor;
   readonly wishes: Map<string, Wish>;
-  /** The last order of a name, until it is carried out. */
-  readonly underWay: Map<string, Promise<void>>;
 }

@@ -201,12 +201,13 @@ export function createTree(options: TreeOptions): Tree {
     const { spec, ...rest } = news;
     // Its spawned children end with the life that spawned them; the next life waits for that in `startActor`.
     if (news.type === 'exited' && spec.role === 'actor') void groups.end(spec.address);
-    const isForGood = news.type === 'exited' && above(spec.address as Address)?.child(spec.id) === undefined;
-    const owner = isForGood ? parentOf(spec.address as Address) : undefined;
-    if (owner !== undefined) groups.ended(owner, spec.id);
     emit({ ...rest, address: spec.address, role: spec.role, kind: kindOf(spec) });
     const life = lifeNewsOf(news);
-    if (life !== undefined) for (const listener of lifeListeners) listener(life);
+    if (life === undefined) return;
+    const isForGood = news.type === 'exited' && above(spec.address as Address)?.child(spec.id) === undefined;
+    const owner = isForGood ? parentOf(spec.address as Address) : undefined;
+    const gen = owner && groups.ended(owner, spec.id);
+    for (const listener of lifeListeners) listener(gen === undefined ? life : { ...life, gen });
   }
 
   const above = (address: Address): Supervisor | undefined => supervisorAbove(address, places, groups);
@@ -262,6 +263,7 @@ export function createTree(options: TreeOptions): Tree {
       await groups.stop(owner, name, gen);
     },
     lives: {
+      session: random.id(),
       presence: (address) => presence(address, places, groups),
       onLife: (listener) => void lifeListeners.push(listener),
     },

@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   resume: async () => (await import('./subtree.ts')).subtreeCommand('resume'),
   'dead-letters': async () => (await import('./dead-letters.ts')).deadLettersCommand(),
   faults: async () => (await import('../faults/command.ts')).faultsCommand(),
+  simulate: async () => (await import('../simulate/command.ts')).simulateCommand(),
   torture: async () => (await import('../torture/command.ts')).tortureCommand(),
   bench: async () => (await import('../bench/command.ts')).benchCommand(),
   upgrade: async () => (await import('./upgrade.ts')).upgradeCommand(),

@@ -40,13 +40,14 @@ function checkCommand(): Command {
     const { openReading } = await import('../../runtime/engines/open-reading.ts');
     const { checkUpgrade } = await import('../upgrade/check.ts');
     const { textOfUpgrade } = await import('../upgrade/report.ts');
-    const { namespace, dataDir } = settings;
+    const { namespace, shards, dataDir } = settings;
     try {
       const reading = await openReading(settings.engine, { namespace, dataDir });
       try {
         const report = await checkUpgrade({
           reading,
           namespace,
+          shards,
           app: settings.app,
           application,
           turnLimitMs: settings.watchdogMs,

@@ -16,6 +16,8 @@ import { pages, WaitingTurns } from './waiting-turns.ts';
 export interface UpgradeCheckOptions {
   readonly reading: EngineReading;
   readonly namespace: string;
+  /** Shards as the configuration has them. */
+  readonly shards: number;
   /** Path of the app module; absent for the application that comes with Troupe. */
   readonly app: string | undefined;
   /** Settings of the default application. */
@@ -89,6 +91,12 @@ export async function checkUpgrade(options: UpgradeCheckOptions): Promise<Upgrad
     engine: reading.description,
     namespace: options.namespace,
     looked,
+    notes:
+      options.shards === reading.shards
+        ? []
+        : [
+            `the namespace has ${reading.shards} shards: a node that is to have ${options.shards} would not start on it`,
+          ],
     leftOut,
     unplaced,
     elapsedMs: Math.round(clock.monotonic() - startedMs),

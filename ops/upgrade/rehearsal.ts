@@ -78,7 +78,9 @@ export function createRehearsal(app: App): Rehearse {
     const program = programOf(definition);
     const stepper = program.stepper(quiet, systemClock, `${trial.address}#0`);
     const isUp =
-      stored === undefined ? starts(stepper, spec, notes) : takesUp(stepper, program, definition, stored, notes);
+      stored === undefined
+        ? starts(stepper, spec, notes)
+        : takesUp(stepper, program, definition, stored, notes, (kind) => kinds.has(kind));
     if (!isUp) return { ...nothing, findings: notes.findings(), unplaced: false };
     const counts = stepThrough(trial.turns, definition, stepper, notes, onTurn);
     const migrated = stored !== undefined && stored.version !== definition.version;
@@ -106,6 +108,7 @@ function takesUp(
   definition: ActorDefinition,
   stored: ReadRecord,
   notes: Notes,
+  isKnown: (kind: string) => boolean,
 ): boolean {
   const unfit =
     definition.persist === 'snapshot'
@@ -125,6 +128,9 @@ function takesUp(
     if (machine !== undefined && !handles(machine, type))
       notes.add('timer', state, `no state handles the event "${type}" of a timer`, type);
   }
+  for (const { name, kind } of stored.ties?.children ?? [])
+    if (!isKnown(kind))
+      notes.add('child', state, `its child "${name}" is of the kind "${kind}", which the app does not define`);
   if (stored.version === definition.version && stored.shape === program.shape) return true;
   try {
     const kept = stepper.persisted();

@@ -31,6 +31,8 @@ export interface UpgradeReport {
   };
   /** Actors that were left out, because their kind had hung too often. */
   readonly leftOut: number;
+  /** What else would keep a node with this configuration from starting. */
+  readonly notes: readonly string[];
   /** Addresses with waiting mail of which neither the tree nor anything stored says what lives there. */
   readonly unplaced: number;
   readonly elapsedMs: number;
@@ -44,7 +46,9 @@ const advice: Readonly<Record<Break, string>> = {
     'the actor would be parked with its mail: keep what the state needs, or raise "version" and bring it over in "migrate"',
   rejected: 'the message would become a dead letter: accept its old form too, or let the old code handle it first',
   throws: 'the turn would be tried again and then become a dead letter: mend the logic for this state',
-  timer: 'the timer would fire for nothing: keep a transition for its event, or let it fire under the old code first',
+  timer:
+    'the timer would fire for nothing: keep a transition for its event, as in on: { EVENT: … }, or let the old code fire it',
+  child: 'the child would not be started again: keep its kind among the definitions of the app',
   hangs: 'its thread would be killed: mend the loop',
   stalls:
     'the actor would wait for what never comes: bring it into another state in "migrate", or let a message move it on',
@@ -97,14 +101,15 @@ export function verdictOf(breaks: readonly BreakGroup[], leftOut: number): Pick<
 export function textOfUpgrade(report: UpgradeReport): string {
   const { looked, breaks, warnings } = report;
   const lines = [
-    `${plural(looked.snapshots, 'snapshot')} restored, ${plural(looked.messages, 'waiting message')} and ` +
-      `${plural(looked.timers, 'due timer')} stepped, in ${(report.elapsedMs / 1_000).toFixed(1)} s`,
+    `${plural(looked.snapshots, 'snapshot')}, ${plural(looked.messages, 'waiting message')} and ` +
+      `${plural(looked.timers, 'due timer')} taken through this code in ${(report.elapsedMs / 1_000).toFixed(1)} s`,
     `engine: ${report.engine}, namespace ${report.namespace}; nothing was changed`,
   ];
   if (looked.migrated > 0)
     lines.push(`${plural(looked.migrated, 'snapshot')} of an older version went through "migrate"`);
   if (looked.changed > 0)
     lines.push(`${plural(looked.changed, 'snapshot')} of logic that has changed since; a node would warn`);
+  lines.push(...report.notes);
   if (report.leftOut > 0) lines.push(`${plural(report.leftOut, 'actor')} left out: their kinds had hung too often`);
   if (report.unplaced > 0)
     lines.push(

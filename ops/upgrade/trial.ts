@@ -19,12 +19,29 @@ export interface Trial {
 }
 
 /**
- * `unreadable`: the snapshot does not fit, its actor would be parked. `rejected`: a waiting message would become a dead
- * letter. `throws`: a turn fails. `timer`: no state handles the event of a stored timer. `hangs`: the code does not come
- * back. `crashes`: the code ends its thread. `stalls`, a warning: the state starts something on entry that a restore does
- * not start. `orphaned`, a warning: nobody would awake the actor.
+ * How it would break.
+ *
+ * | | |
+ * |---|---|
+ * | `unreadable` | the snapshot does not fit: its actor would be parked |
+ * | `rejected` | a waiting message would become a dead letter |
+ * | `throws` | a turn, or a first start, fails |
+ * | `timer` | no state handles the event of a stored timer |
+ * | `child` | a spawned child is of a kind that is gone |
+ * | `hangs`, `crashes` | the code does not come back; it ends its thread |
+ * | `stalls` | a warning: the state starts on entry what a restore does not start |
+ * | `orphaned` | a warning: nobody would awake the actor |
  */
-export type Break = 'unreadable' | 'rejected' | 'throws' | 'timer' | 'hangs' | 'crashes' | 'stalls' | 'orphaned';
+export type Break =
+  | 'unreadable'
+  | 'rejected'
+  | 'throws'
+  | 'timer'
+  | 'child'
+  | 'hangs'
+  | 'crashes'
+  | 'stalls'
+  | 'orphaned';
 
 export const warnings: ReadonlySet<Break> = new Set(['stalls', 'orphaned']);
 

@@ -97,6 +97,7 @@ export class Activation {
     this.#shape = shape;
     this.status = 'running';
     for (const timer of this.#timers.list()) this.#timers.arm(timer);
+    this.#outputs.resume();
     this.pump();
   }
 
@@ -226,10 +227,10 @@ export class Activation {
     const operations: StoreOperation[] = [];
     const mails: Mail[] = [];
     const outputs: (() => void)[] = [];
-    const timersChanged = steps.some(touchesTimers);
     for (const step of steps) this.#record(step, operations, mails, outputs);
+    const rowsChanged = steps.some(touchesTimers) || this.#outputs.takeTiesChanged();
     if (done && this.persistent) operations.push(...forgetOperations(this.address));
-    else if (snapshot !== undefined && (snapshot !== this.#lastSnapshot || timersChanged))
+    else if (snapshot !== undefined && (snapshot !== this.#lastSnapshot || rowsChanged))
       operations.push(...this.#store(snapshot));
     this.#lastSnapshot = snapshot;
     this.#lastWorkMs = this.#options.clock.monotonic();
@@ -249,6 +250,13 @@ export class Activation {
         else this.pump();
       },
     });
+  }
+
+  /** A child that it had spawned has ended for good by itself: it is wanted no longer. */
+  childEnded(name: string, gen: number): void {
+    if (this.status === 'ended' || this.#lastSnapshot === undefined || !this.#outputs.childEnded(name, gen)) return;
+    const operations = this.#store(this.#lastSnapshot);
+    this.#options.shard.submit({ operations, mails: [], onCommitted: () => undefined });
   }
 
   /** A turn threw, and this life is over. */
@@ -307,6 +315,7 @@ export class Activation {
     // Its lease was lost meanwhile: the next owner's run counts, not this one.
     else if (cause.by === 'message') return;
     if (cause.by === 'timer') this.#fireDone(cause.timer, cause.gen);
+    this.#outputs.told(cause);
     if (step.rejected !== undefined && mail !== undefined) {
       const { rejected } = step;
       if (mail.place !== undefined)
@@ -357,7 +366,8 @@ export class Activation {
   #store(snapshot: string): StoreOperation[] {
     const { kind, version } = this.definition;
     const timers = this.#timers.list();
-    const record = { kind, version, shape: this.#shape, incarnation: this.incarnation, timers, snapshot };
+    const ties = this.#outputs.tiesRow();
+    const record = { kind, version, shape: this.#shape, incarnation: this.incarnation, timers, snapshot, ...ties };
     return storeOperations(this.address, record, this.#timers.firstDueMs());
   }
 

@@ -9,18 +9,24 @@ import type { Effect, TellEffect } from '../effects.ts';
 import type { StoreOperation } from '../engines/engine.ts';
 import type { Delivery, Envelope, Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
+import type { Cause } from '../host/messages.ts';
 import { type ResultOutcome, resultOperations } from '../mailbox/results.ts';
 import type { Shard } from '../mailbox/shard.ts';
+import { Ties, type TiesPort, type TiesRow } from './ties.ts';
 
 export interface OutputsOptions {
   readonly address: Address;
+  readonly incarnation: number;
   readonly persistent: boolean;
+  /** What its record holds of its former lives. */
+  readonly stored: { readonly ties?: TiesRow } | undefined;
+  readonly ties: () => TiesPort;
   readonly shard: Shard;
   readonly asks: Asks;
   /** Turns a tell into an envelope from this actor and the shard it goes to. @throws TroupeError */
   readonly envelopeOf: (effect: TellEffect, from: Address, delivery: Delivery) => { envelope: Envelope; shard: string };
   /** Carries out an effect that needs no commit, or whose commit is done. */
-  readonly perform: (effect: Effect, from: Address) => void;
+  readonly perform: (effect: Effect, from: Address, incarnation: number) => void;
   /** What came of a message is stored, where that is to be: its askers may know. */
   readonly onResult: (id: string, outcome: ResultOutcome) => void;
   readonly count: (name: string) => void;
@@ -30,9 +36,38 @@ export class Outputs {
   readonly #options: OutputsOptions;
   /** Ephemeral asks that nobody has answered yet; they end with this life. */
   readonly #openAsks = new Set<string>();
+  /** Of a persistent actor: children and watches. */
+  readonly #ties: Ties | undefined;
 
   constructor(options: OutputsOptions) {
     this.#options = options;
+    if (options.persistent) this.#ties = new Ties(options.ties, options.stored?.ties);
+  }
+
+  /** Brings the children and watches of the former life back. */
+  resume(): void {
+    for (const effect of this.#ties?.resume() ?? []) this.release(effect);
+  }
+
+  /** A turn has been told of the end of a watched life. */
+  told(cause: Cause): void {
+    this.#ties?.told(cause);
+  }
+
+  /** A spawned child has ended for good; answers whether that is to be stored. */
+  childEnded(name: string, gen: number): boolean {
+    return this.#ties?.childEnded(name, gen) === true && this.#ties.takeChanged();
+  }
+
+  /** Whether children or watches have changed since this was last asked. */
+  takeTiesChanged(): boolean {
+    return this.#ties?.takeChanged() === true;
+  }
+
+  /** What the record holds of children and watches. */
+  tiesRow(): { readonly ties?: TiesRow } {
+    const ties = this.#ties?.row();
+    return ties === undefined ? {} : { ties };
   }
 
   /** Ephemeral asks that wait for their answer. */
@@ -66,9 +101,11 @@ export class Outputs {
     const durable =
       effect.type === 'troupe.tell' && (effect.delivery ?? (persistent ? 'at-least-once' : 'at-most-once'));
     if (effect.type !== 'troupe.tell' || durable !== 'at-least-once') {
-      const result = resultOf(effect);
+      const due = this.#taken(effect);
+      if (due === undefined) return;
+      const result = resultOf(due);
       if (result !== undefined) operations.push(...resultOperations(result.id, result.outcome, shard.now()));
-      after.push(() => this.#deliver(effect));
+      after.push(() => this.#deliver(due));
       return;
     }
     try {
@@ -82,6 +119,17 @@ export class Outputs {
     }
   }
 
+  /** What is to be done about an effect, once what it changes is committed. */
+  #taken(effect: Effect): Effect | undefined {
+    try {
+      return this.#ties === undefined ? effect : this.#ties.take(effect);
+    } catch {
+      // No address, or too many children or watches; the turn stands.
+      this.#options.count('effects_refused_total');
+      return undefined;
+    }
+  }
+
   /** Carries out an effect of a turn that needs no commit. */
   release(effect: Effect): void {
     const { shard } = this.#options;
@@ -92,7 +140,7 @@ export class Outputs {
   }
 
   #deliver(effect: Effect): void {
-    const { asks, perform, address } = this.#options;
+    const { asks, perform, address, incarnation } = this.#options;
     switch (effect.type) {
       case 'troupe.reply':
       case 'troupe.fail': {
@@ -106,7 +154,7 @@ export class Outputs {
         if (effect.to !== undefined) asks.chunk(effect.to, effect.value as Json);
         return;
       default:
-        perform(effect, address);
+        perform(effect, address, incarnation);
     }
   }
 }

@@ -13,6 +13,7 @@ import type { Json } from '../envelope.ts';
 import { textOf } from '../errors.ts';
 import type { Timer } from '../host/messages.ts';
 import { type ActorRecord, decodeActorRecord } from '../mailbox/actor-record.ts';
+import type { TiesRow } from './ties.ts';
 
 /** Faults of a context that a reason names. */
 const mostIssues = 5;
@@ -189,7 +190,7 @@ function stateFault(node: StateNode, value: unknown): string | undefined {
 }
 
 function isRecord(record: ActorRecord): boolean {
-  const { kind, version, shape, incarnation, timers, snapshot } = record;
+  const { kind, version, shape, incarnation, timers, ties, snapshot } = record;
   return (
     typeof kind === 'string' &&
     Number.isSafeInteger(version) &&
@@ -197,6 +198,7 @@ function isRecord(record: ActorRecord): boolean {
     Number.isSafeInteger(incarnation) &&
     Array.isArray(timers) &&
     timers.every(isTimer) &&
+    (ties === undefined || areTies(ties)) &&
     typeof snapshot === 'string'
   );
 }
@@ -209,6 +211,26 @@ function isTimer(timer: Partial<Timer> | null): boolean {
     Number.isFinite(dueMs) &&
     isPlain(event) &&
     typeof (event as { readonly type?: Json }).type === 'string'
+  );
+}
+
+function areTies(ties: unknown): boolean {
+  const { lastGen, children, watches } = (isPlain(ties) ? ties : {}) as Partial<TiesRow>;
+  return (
+    Number.isSafeInteger(lastGen) &&
+    Array.isArray(children) &&
+    children.every(
+      (row: unknown) =>
+        isPlain(row) && typeof row.name === 'string' && typeof row.kind === 'string' && Number.isSafeInteger(row.gen),
+    ) &&
+    Array.isArray(watches) &&
+    watches.every(
+      (row: unknown) =>
+        isPlain(row) &&
+        typeof row.address === 'string' &&
+        typeof row.session === 'string' &&
+        Number.isSafeInteger(row.incarnation),
+    )
   );
 }
 

@@ -11,6 +11,7 @@ import type { ResultOutcome } from '../mailbox/results.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { Random } from '../random.ts';
 import type { ActivationExit } from '../supervision.ts';
+import type { TiesPort } from './ties.ts';
 
 /** An exit as an activation reports it. */
 export type ReportedExit = Omit<ActivationExit, 'address' | 'incarnation'>;
@@ -26,7 +27,8 @@ export interface ActivationSurroundings {
   /** Turns a tell into an envelope from this actor and the shard it goes to. @throws TroupeError */
   readonly envelopeOf: (effect: TellEffect, from: Address, delivery: Delivery) => { envelope: Envelope; shard: string };
   /** Carries out an effect that needs no commit, or whose commit is done. */
-  readonly perform: (effect: Effect, from: Address) => void;
+  readonly perform: (effect: Effect, from: Address, incarnation: number) => void;
+  readonly ties: () => TiesPort;
   readonly onExit: (exit: ReportedExit) => void;
   readonly count: (name: string, by?: number) => void;
 }

@@ -28,6 +28,8 @@ export interface HostCoreOptions {
   readonly random: Random;
   /** Carries messages to the main thread. */
   readonly post: (messages: FromHost[]) => void;
+  /** Carries the one message that has a port beside its text; needs no place among the others. */
+  readonly postWithPort: (message: Extract<FromHost, { from: 'offload' }>) => void;
   /** Heap in use, of that which the limit counts, in bytes. */
   readonly heapUsedBytes: () => number;
   /** The heap at which the thread ends, in bytes; 0 where it shares that of the node. */
@@ -78,11 +80,19 @@ export function createHostCore(options: HostCoreOptions): HostCore {
   let droppedToldMs = Number.NEGATIVE_INFINITY;
 
   const log = logTo((message) => post(message));
-  const sends = new OpenSends(options.incarnation, log, (message) => post(message));
+  const sends = new OpenSends(options.incarnation, {
+    log,
+    random,
+    post: (message) => post(message),
+    isPersistent: (activation) => cells.get(activation)?.definition.persist === 'snapshot',
+  });
 
   function post(message: FromHost): void {
-    outgoing.push(message);
-    plan();
+    if (message.from === 'offload') options.postWithPort(message);
+    else {
+      outgoing.push(message);
+      plan();
+    }
   }
 
   function plan(): void {

@@ -43,7 +43,7 @@ export interface Hosts extends HostSlots {
   list(): Omit<ThreadView, 'actors'>[];
   /** Ends the host of a slot at once and reports it as `killed`; resolves after its exit. */
   kill(slot: number): Promise<void>;
-  /** Ends all hosts. Reports nothing. */
+  /** Ends all hosts for good. Reports nothing. */
   close(): Promise<void>;
 }
 
@@ -76,6 +76,8 @@ export function createHosts(options: HostsOptions): Hosts {
   const listeners: ((exit: HostExit) => void)[] = [];
   const slots = Array.from({ length: options.count }, (_, index): Slot => emptySlot(index + 1));
 
+  let closed = false;
+
   function slotOf(number: number): Slot {
     const slot = slots[number - 1];
     if (slot === undefined)
@@ -88,6 +90,7 @@ export function createHosts(options: HostsOptions): Hosts {
     if (slot.status !== 'gone' && !slot.stopping)
       throw new TroupeError('UNAVAILABLE', `host slot ${number} is already in use`);
     await slot.exited;
+    if (closed) throw new TroupeError('UNAVAILABLE', 'the host threads have been closed');
     slot.incarnation += 1;
     slot.status = 'starting';
     slot.stopping = false;
@@ -226,6 +229,7 @@ export function createHosts(options: HostsOptions): Hosts {
       await slot.host.terminate('killed');
     },
     async close() {
+      closed = true;
       for (const slot of slots) slot.stopping = true;
       await Promise.all(slots.map((slot) => slot.host?.terminate()));
     },

@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts';
+import type { App } from '../define-app.ts';
 import { toErrorData } from '../errors.ts';
 import { type Random, systemRandom } from '../random.ts';
 import { createHostCore } from './host-core.ts';
@@ -7,14 +8,22 @@ import { loadApp } from './load-app.ts';
 import type { Host, HostData, HostEvents, ToHost } from './messages.ts';
 import { fromWire, toWire } from './wire.ts';
 
+export interface LocalHostOptions {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** The app itself; default: what is imported from `data.app`. */
+  readonly app?: App;
+  /** Carries what crosses the border, each way in order; default: at once, in a microtask. */
+  readonly hop?: (task: () => void, to: 'host' | 'main') => void;
+  /** Default: that of this process. */
+  readonly heapUsedBytes?: () => number;
+}
+
 /**
  * A host in this process, for tests: no thread, the same core, and messages copied as a thread border copies them.
  */
-export function startLocalHost(
-  data: HostData,
-  events: HostEvents,
-  options: { readonly clock?: Clock; readonly random?: Random } = {},
-): Host {
+export function startLocalHost(data: HostData, events: HostEvents, options: LocalHostOptions = {}): Host {
+  const { hop = queueMicrotask, random = systemRandom, clock = systemClock } = options;
   let core: ReturnType<typeof createHostCore> | undefined;
   let incoming: ToHost[] = [];
   let planned = false;
@@ -34,22 +43,29 @@ export function startLocalHost(
     incoming = [];
     core.receive(messages);
   };
-  loadApp(data.app).then(
+  const loaded = options.app === undefined ? loadApp(data.app) : Promise.resolve(options.app);
+  loaded.then(
     (app) => {
       if (ended) return;
       core = createHostCore({
         app,
         incarnation: data.incarnation,
-        clock: options.clock ?? systemClock,
-        random: options.random ?? systemRandom,
+        clock,
+        random,
         post(messages) {
           const copy = fromWire(toWire(messages));
-          queueMicrotask(() => {
+          hop(() => {
             if (!ended) events.onMessages(copy);
+          }, 'main');
+        },
+        heapUsedBytes: options.heapUsedBytes ?? (() => process.memoryUsage().heapUsed),
+        heapLimitBytes: 0,
+        postWithPort(message) {
+          queueMicrotask(() => {
+            if (ended) message.port.close();
+            else events.onMessages([message]);
           });
         },
-        heapUsedBytes: () => process.memoryUsage().heapUsed,
-        heapLimitBytes: 0,
         inHand: new InHand(),
         mayHang: false,
       });
@@ -66,7 +82,7 @@ export function startLocalHost(
       incoming.push(message);
       if (planned) return;
       planned = true;
-      queueMicrotask(drain);
+      hop(drain, 'host');
     },
     async terminate(cause = 'killed') {
       end(cause);

@@ -12,6 +12,7 @@
  *    `committed` with its number.
  */
 
+import type { MessagePort } from 'node:worker_threads';
 import type { Termination } from '../death-watch.ts';
 import type { Effect } from '../effects.ts';
 import type { Envelope, Json } from '../envelope.ts';
@@ -161,7 +162,20 @@ export type FromHost =
       readonly message: OutgoingMessage;
       readonly timeoutMs: number | undefined;
     }
-  /** The signal of an ask that left the thread was aborted. */
+  /**
+   * An actor offloads a task. Data and result pass over `port`, which crosses beside the text; `settled` answers only
+   * where the task itself cannot.
+   */
+  | {
+      readonly from: 'offload';
+      readonly activation: number | undefined;
+      readonly request: number;
+      readonly task: string;
+      readonly id: string;
+      readonly timeoutMs: number;
+      readonly port: MessagePort;
+    }
+  /** The signal of an ask or a task that left the thread was aborted. */
   | { readonly from: 'cancelSend'; readonly request: number }
   | { readonly from: 'inspected'; readonly request: number; readonly activations: readonly InspectedActivation[] }
   | { readonly from: 'pong'; readonly sentMs: number; readonly heapUsedBytes: number; readonly heapLimitBytes: number }

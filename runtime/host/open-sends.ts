@@ -10,9 +10,13 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Json } from '../envelope.ts';
-import { type ErrorData, TroupeError } from '../errors.ts';
+import { TroupeError } from '../errors.ts';
+import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { OutgoingMessage } from '../messaging.ts';
+import { OpenTask, type TaskResult } from '../offload/open-task.ts';
+import type { OffloadInput } from '../offload/task.ts';
+import type { Random } from '../random.ts';
 import type { FromHost } from './messages.ts';
 import { type HostPort, installHostPort } from './port.ts';
 
@@ -21,20 +25,26 @@ const requestsPerLife = 2 ** 32;
 
 interface Open {
   readonly activation: number | undefined;
-  settle(result: { readonly value: Json } | { readonly error: ErrorData }): void;
+  settle(result: TaskResult): void;
+}
+
+export interface OpenSendsOptions {
+  readonly log: Log;
+  readonly random: Random;
+  readonly post: (message: FromHost) => void;
+  /** Whether what an activation invokes is part of its snapshot. */
+  readonly isPersistent: (activation: number) => boolean;
 }
 
 export class OpenSends {
-  readonly #post: (message: FromHost) => void;
-  readonly #log: Log;
+  readonly #options: OpenSendsOptions;
   readonly #open = new Map<number, Open>();
   /** Addresses to which tells of turns are on their way, and how many. */
   readonly #outside = new Map<string, number>();
   #lastRequest: number;
 
-  constructor(incarnation: number, log: Log, post: (message: FromHost) => void) {
-    this.#log = log;
-    this.#post = post;
+  constructor(incarnation: number, options: OpenSendsOptions) {
+    this.#options = options;
     this.#lastRequest = incarnation * requestsPerLife;
     lastInstalled = this;
     installHostPort(threadPort);
@@ -68,14 +78,14 @@ export class OpenSends {
         if (left > 0) this.#outside.set(to, left);
         else this.#outside.delete(to);
         if ('error' in result)
-          this.#log.warn({ from, to, type: message.type, reason: result.error.reason }, 'a tell was refused');
+          this.#options.log.warn({ from, to, type: message.type, reason: result.error.reason }, 'a tell was refused');
       },
     });
     const request = this.#lastRequest;
-    this.#post({ from: 'send', activation, request, kind: 'tell', message, timeoutMs: undefined });
+    this.#options.post({ from: 'send', activation, request, kind: 'tell', message, timeoutMs: undefined });
   }
 
-  settled(request: number, result: { readonly value: Json } | { readonly error: ErrorData }): void {
+  settled(request: number, result: TaskResult): void {
     const open = this.#open.get(request);
     this.#open.delete(request);
     open?.settle(result);
@@ -101,6 +111,30 @@ export class OpenSends {
         activation,
         settle(result) {
           signal?.removeEventListener('abort', abort);
+          if ('value' in result) resolve(result.value as Json);
+          else reject(TroupeError.from(result.error));
+        },
+      };
+      const abort = (): void => this.#cancel(request, open);
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#open.set(request, open);
+      this.#options.post({ from: 'send', activation, request, kind, message, timeoutMs });
+    });
+  }
+
+  offload(activation: number | undefined, input: OffloadInput, signal: AbortSignal | undefined): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted === true) return reject(cancelled('not_started'));
+      if (activation !== undefined && (input.transfer?.length ?? 0) > 0 && this.#options.isPersistent(activation))
+        return reject(keptBuffers(input.task));
+      this.#lastRequest += 1;
+      const request = this.#lastRequest;
+      const task = new OpenTask(input, (result) => this.settled(request, result));
+      const open: Open = {
+        activation,
+        settle(result) {
+          task.close();
+          signal?.removeEventListener('abort', abort);
           if ('value' in result) resolve(result.value);
           else reject(TroupeError.from(result.error));
         },
@@ -108,19 +142,34 @@ export class OpenSends {
       const abort = (): void => this.#cancel(request, open);
       signal?.addEventListener('abort', abort, { once: true });
       this.#open.set(request, open);
-      this.#post({ from: 'send', activation, request, kind, message, timeoutMs });
+      this.#options.post({
+        from: 'offload',
+        activation,
+        request,
+        task: input.task,
+        id: input.id ?? this.#options.random.id(),
+        timeoutMs: Math.min(Math.max(1, input.timeoutMs ?? defaults.offloadTimeoutMs), limits.offloadTimeoutMaxMs),
+        port: task.farPort,
+      });
     });
   }
 
   #cancel(request: number, open: Open): void {
     if (!this.#open.delete(request)) return;
-    this.#post({ from: 'cancelSend', request });
+    this.#options.post({ from: 'cancelSend', request });
     open.settle({ error: cancelled('unknown').toData() });
   }
 }
 
+function keptBuffers(task: string): TroupeError {
+  return new TroupeError(
+    'INVALID_MESSAGE',
+    `task "${task}" cannot take buffers from a persistent actor: its snapshot holds JSON only; give a reference, and let the task fetch the data`,
+  );
+}
+
 function cancelled(outcome: 'not_started' | 'unknown'): TroupeError {
-  return new TroupeError('CANCELLED', 'the asking actor let go of the ask', { outcome });
+  return new TroupeError('CANCELLED', 'the actor let go of what it had asked for', { outcome });
 }
 
 /** In whose name the running code was started. */
@@ -137,6 +186,10 @@ const threadPort: HostPort = {
     const message = { to: address, type, payload: payload as Json, ...(delivery === undefined ? {} : { delivery }) };
     await sendFromHere('tell', message, undefined, undefined);
   },
+  offload(input, options) {
+    const { sends, activation } = here();
+    return sends.offload(activation, input, options?.signal);
+  },
 };
 
 function sendFromHere(
@@ -145,8 +198,13 @@ function sendFromHere(
   timeoutMs: number | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Json> {
-  const here = origin.getStore();
-  const sends = here?.sends ?? lastInstalled;
+  const { sends, activation } = here();
+  return sends.send(activation, kind, message, timeoutMs, signal);
+}
+
+function here(): { readonly sends: OpenSends; readonly activation: number | undefined } {
+  const store = origin.getStore();
+  const sends = store?.sends ?? lastInstalled;
   if (sends === undefined) throw new Error('no host runs here');
-  return sends.send(here?.activation, kind, message, timeoutMs, signal);
+  return { sends, activation: store?.activation };
 }

@@ -1,4 +1,5 @@
 import type { Delivery, Json } from '../envelope.ts';
+import type { OffloadInput } from '../offload/task.ts';
 
 /**
  * What code that runs beside an actor (an invoked promise or callback) may do with the rest of the system. Each host
@@ -12,6 +13,8 @@ export interface HostPort {
     payload: unknown,
     options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
   ): Promise<Json>;
+  /** Runs a task of the app on another thread. Rejects with a `TroupeError`. */
+  offload(input: OffloadInput, options?: { readonly signal?: AbortSignal }): Promise<unknown>;
   /** Tells an actor; default `at-most-once`. Rejects with a `TroupeError` when the message is refused. */
   tell(address: string, type: string, payload: unknown, options?: { readonly delivery?: Delivery }): Promise<void>;
 }
@@ -27,7 +30,7 @@ export function installHostPort(port: HostPort): void {
 export function hostPort(): HostPort {
   if (installed === undefined)
     throw new Error(
-      'no host runs here: provide the "ask" actor with machine.provide({ actors }) in a bare createActor test',
+      'no host runs here: provide its invoked actors with machine.provide({ actors }) in a bare createActor test',
     );
   return installed;
 }

@@ -51,7 +51,9 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
       resolve();
     });
   });
-  worker.on('message', (wire: Wire<FromHost>) => events.onMessages(fromWire(wire)));
+  worker.on('message', (wire: Wire<FromHost> | FromHost) =>
+    events.onMessages(typeof wire === 'string' ? fromWire(wire) : [wire]),
+  );
   worker.on('error', (thrown: unknown) => {
     error = toErrorData(thrown);
     if ((thrown as NodeJS.ErrnoException | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY') cause = 'out-of-memory';

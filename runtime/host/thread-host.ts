@@ -24,6 +24,7 @@ const core = createHostCore({
   clock: systemClock,
   random: systemRandom,
   post,
+  postWithPort: (message) => port.postMessage({ ...message } satisfies FromHost, [message.port]),
   heapUsedBytes: oldGenerationBytes,
   heapLimitBytes: (resourceLimits.maxOldGenerationSizeMb ?? 0) * 1024 * 1024,
   inHand: new InHand(inHand),

@@ -1,3 +1,4 @@
+import type { TiesRow } from '../activation/ties.ts';
 import type { Address } from '../address.ts';
 import type { StoreOperation } from '../engines/engine.ts';
 import type { Timer } from '../host/messages.ts';
@@ -14,6 +15,8 @@ export interface ActorRecord {
   readonly shape: string;
   readonly incarnation: number;
   readonly timers: readonly Timer[];
+  /** Its children and what it watches. */
+  readonly ties?: TiesRow;
   readonly snapshot: string;
 }
 
@@ -33,6 +36,7 @@ export function storeOperations(address: Address, record: ActorRecord, dueMs: nu
     dueMs === undefined
       ? { op: 'unrank', index: 'due', member: address }
       : { op: 'rank', index: 'due', member: address, score: dueMs },
+    ...(record.ties === undefined ? [] : [parentOperation(address, record.ties)]),
   ];
 }
 
@@ -41,5 +45,12 @@ export function forgetOperations(address: Address): StoreOperation[] {
   return [
     { op: 'delete', table: 'actor', key: address },
     { op: 'unrank', index: 'due', member: address },
+    { op: 'unrank', index: 'parent', member: address },
   ];
+}
+
+/** Whoever has children is awakened by the next owner of the shard, so that they live. */
+function parentOperation(address: Address, { children }: TiesRow): StoreOperation {
+  if (children.length === 0) return { op: 'unrank', index: 'parent', member: address };
+  return { op: 'rank', index: 'parent', member: address, score: 0 };
 }

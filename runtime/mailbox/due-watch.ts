@@ -9,7 +9,7 @@ export interface DueWatchOptions {
   readonly clock: Clock;
   /** Engine time, milliseconds. */
   readonly now: () => number;
-  /** A timer of this actor is due. It is named again until its timer has fired. */
+  /** This actor is to be awake: its timer is due (it is named again until that has fired), or it has children. */
   readonly onDue: (address: Address) => void;
 }
 
@@ -32,6 +32,13 @@ export class DueWatch {
   close(): void {
     this.#open = false;
     this.#cancel();
+  }
+
+  /** Names the actors that have children: these are to live, as they did before. @throws what the engine says */
+  async lookForParents(): Promise<void> {
+    const { store, shard, onDue } = this.#options;
+    for (const { member } of await store.ranked(shard, 'parent', 0, actorsMax))
+      if (this.#open) onDue(member as Address);
   }
 
   /** Looks again at this engine time, if not before. */

@@ -120,6 +120,7 @@ for (const { deed, cause, error, isKnown = true } of deaths)
       // The neighbour lost its thread, once, and lives again.
       await until('the neighbour', async () => ((await scene.add(neighbour).catch(() => 0)) > 0 ? true : undefined));
       assert.equal(await scene.incarnation(neighbour), 2);
+      await scene.world.close();
     },
   );
 
@@ -150,6 +151,7 @@ for (const { type, deed, error } of contained)
     assert.equal(await scene.incarnation(culprit), 2);
     const thread = await scene.threadOf(culprit);
     assert.deepEqual([thread.exits, thread.lastExit], [0, undefined]);
+    await scene.world.close();
   });
 
 test('what ends a thread in the middle of a durable message is charged to that message alone', slow, async (t) => {
@@ -168,6 +170,7 @@ test('what ends a thread in the middle of a durable message is charged to that m
   // Both live on, with what they had.
   for (const address of [culprit, neighbour])
     await until(address, async () => ((await scene.add(address).catch(() => 0)) === 2 ? true : undefined));
+  await scene.world.close();
 });
 
 test('a heap that is nearly full is named once, before its limit ends the thread', slow, async (t) => {
@@ -186,4 +189,5 @@ test('a heap that is nearly full is named once, before its limit ends the thread
   assert.equal(scene.lines.filter((line) => /of its heap/.test(line.text)).length, 1);
   const after = await scene.threadOf(culprit);
   assert.deepEqual([after.heapHigh, after.incarnation, after.exits], [true, 1, 0]);
+  await scene.world.close();
 });

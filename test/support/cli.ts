@@ -21,8 +21,8 @@ export class CommandLine implements AsyncDisposable {
   readonly dataDir: string;
   readonly #env: NodeJS.ProcessEnv;
 
-  constructor(env: NodeJS.ProcessEnv = {}) {
-    this.dataDir = join(mkdtempSync(join(tmpdir(), 'troupe test ')), 'data of a node');
+  constructor(env: NodeJS.ProcessEnv = {}, dataDir?: string) {
+    this.dataDir = dataDir ?? join(mkdtempSync(join(tmpdir(), 'troupe test ')), 'data of a node');
     const inherited = Object.entries(process.env).filter(
       ([name]) => !name.startsWith('TROUPE_') && !name.endsWith('_API_KEY') && name !== 'NODE_TEST_CONTEXT',
     );

@@ -12,19 +12,26 @@ export interface TestPostgres {
   pid(): number;
   /** SIGKILL of the postmaster; the embedded PostgreSQL is then started again by itself. */
   kill(): void;
+  /** Ends it in order, and starts it again on the same data. */
+  end(): Promise<void>;
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** Starts a server; `t` may be left out by callers that stop it themselves. */
 export async function startPostgres(t?: Pick<TestContext, 'after'>): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'troupe-postgres-'));
-  const server = await startEmbeddedPostgres({ dataDir: folder });
+  let server = await startEmbeddedPostgres({ dataDir: folder });
   const { host, user, database } = server.connection;
   const started: TestPostgres = {
     connection: server.connection,
     url: `postgres://${user}@localhost/${database}?host=${encodeURIComponent(host)}`,
     pid: () => server.pid,
     kill: () => void process.kill(server.pid, 'SIGKILL'),
+    end: () => server.stop(),
+    start: async () => {
+      server = await startEmbeddedPostgres({ dataDir: folder });
+    },
     stop: async () => {
       await server.stop();
       for (const made of [folder, server.folder]) await rm(made, { recursive: true, force: true });

@@ -40,6 +40,9 @@ export class Stage implements Disposable {
           await this.ask(address, type, payload, options?.signal === undefined ? {} : { signal: options.signal }),
         ),
       ) as Json,
+    offload: async () => {
+      throw new TroupeError('NOT_FOUND', 'a stage has no tasks');
+    },
     tell: async (address, type, payload) => this.tell(address, type, payload),
   };
 

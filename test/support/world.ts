@@ -9,7 +9,8 @@ import { startLocalHost } from '../../runtime/host/local-host.ts';
 import type { HostData, HostEvents } from '../../runtime/host/messages.ts';
 import type { Log } from '../../runtime/log.ts';
 import type { Messaging } from '../../runtime/messaging.ts';
-import { createRuntime, type Runtime, type RuntimeOptions } from '../../runtime/runtime.ts';
+import { createRuntime, type Runtime } from '../../runtime/runtime.ts';
+import type { RuntimeOptions } from '../../runtime/runtime-options.ts';
 import { createTree, type Tree } from '../../supervisors/index.ts';
 
 export interface World {
@@ -31,7 +32,7 @@ export interface WorldOptions {
   /** The node that this one takes over from. */
   readonly succeeds?: number;
   /** Worker threads as hosts, and how they are watched; default: hosts in this process. */
-  readonly threads?: Pick<RuntimeOptions, 'watchdogMs' | 'heapLimitMb'>;
+  readonly threads?: Pick<RuntimeOptions, 'watchdogMs' | 'heapLimitMb' | 'offloadThreads'>;
   readonly log?: Log;
 }
 
@@ -75,11 +76,19 @@ export async function startWorld(t: TestContext, options: WorldOptions): Promise
     ...(options.log === undefined ? {} : { log: options.log }),
     ...(options.succeeds === undefined ? {} : { succeeds: options.succeeds }),
   });
-  const tree = createTree({ app, activations: runtime.activations, hosts: runtime.hosts, threads: 2 });
+  const tree = createTree({
+    app,
+    activations: runtime.activations,
+    pausing: runtime.activations,
+    hosts: runtime.hosts,
+    threads: 2,
+  });
   runtime.supervise(tree.port);
   const abandon = (): void => {
     gone = true;
     for (const { slot } of runtime.inspection.threads()) void runtime.hosts.stop(slot, 0);
+    // Threads that are on their way would keep the test's process alive.
+    if (options.threads !== undefined) void runtime.close();
   };
   t.after(abandon);
   await runtime.open();

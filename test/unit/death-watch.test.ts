@@ -24,7 +24,7 @@ async function watched() {
   const told: string[] = [];
   const tell = (watcher: Address, { address, incarnation, cause }: Termination): void =>
     void told.push(`${watcher}: ${address} ${incarnation} ${cause}`);
-  const watch = new DeathWatch({ lives: () => fake.tree.port.lives, tell, log: silentLog });
+  const watch = new DeathWatch({ lives: () => fake.tree.port.lives, tell, log: silentLog, childEnded() {} });
   return { ...fake, watch, heard: () => told.splice(0) };
 }
 
@@ -134,20 +134,22 @@ describe('a watch', () => {
 
   it('that began in a former life of the watcher tells what ended meanwhile', async () => {
     const { watch, heard, activations, clock } = await watched();
-    watch.watch(me, at('/you'), 1);
+    watch.watch(me, at('/you'), { incarnation: 1, session: 'id' });
     activations.exit('/you');
     assert.deepEqual(heard(), ['/me: /you 1 failed']);
-    watch.watch(me, at('/you'), 1);
+    watch.watch(me, at('/you'), { incarnation: 1, session: 'id' });
     await clock.advance(200);
-    watch.watch(me, at('/you'), 1);
+    watch.watch(me, at('/you'), { incarnation: 1, session: 'id' });
     assert.deepEqual(heard(), ['/me: /you 1 unseen', '/me: /you 1 unseen']);
+    watch.watch(me, at('/you'), { incarnation: 2, session: 'then' });
+    assert.deepEqual(heard(), ['/me: /you 2 unseen'], 'a number of another process means another life');
   });
 
   it('is one of so many', async () => {
     const { watch, tree } = await watched();
-    const keys = Array.from({ length: limits.watchesPerActor + 5 }, (_, index) => at(`/ledger/${index}`));
+    const keys = Array.from({ length: limits.tiesPerActor + 5 }, (_, index) => at(`/ledger/${index}`));
     await Promise.all(keys.map((key) => tree.port.ensure(key)));
     for (const key of keys) watch.watch(me, key);
-    assert.equal(watch.size, limits.watchesPerActor);
+    assert.equal(watch.size, limits.tiesPerActor);
   });
 });

@@ -27,7 +27,8 @@ async function insist<T>(send: () => Promise<T>): Promise<T> {
   }
 }
 
-const total = async (world: World): Promise<number> => ((await world.messaging.ask(add(0))) as { total: number }).total;
+const total = async (world: World): Promise<number> =>
+  ((await insist(() => world.messaging.ask(add(0)))) as { total: number }).total;
 
 /** Loses the answers of many calls that read and write. */
 function losing(engine: Engine): Engine {

@@ -190,7 +190,7 @@ describe('parking', () => {
         );
         await world.close();
       }),
-      { numRuns: 25 },
+      { numRuns: 12 },
     );
   });
 });

@@ -46,6 +46,7 @@ test('what the check calls unreadable is parked with the same words, and everyth
       close: () => engine.close(),
     },
     namespace: 'world',
+    shards: 16,
     app: new URL('../apps/orders-next.ts', import.meta.url).pathname,
     application: {},
     turnLimitMs: 5_000,
@@ -53,6 +54,7 @@ test('what the check calls unreadable is parked with the same words, and everyth
     clock: systemClock,
   });
   assert.ok(isDeepStrictEqual(space, before), 'the check changes nothing');
+  assert.match(report.notes.join(), /has 4 shards: a node that is to have 16 would not start/);
   const foretold = new Map(
     report.breaks.flatMap(({ break: sort, examples }) =>
       sort === 'unreadable' ? examples.map(({ address, why }) => [address, why] as const) : [],

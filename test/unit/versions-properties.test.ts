@@ -6,8 +6,10 @@ import fc from 'fast-check';
 import { type AnyStateMachine, assign, createMachine, emit } from 'xstate';
 import { z } from 'zod';
 import { createProgram } from '../../runtime/activation/machine.ts';
+import { readRecord } from '../../runtime/activation/restoring.ts';
 import type { Stepper, Turn } from '../../runtime/activation/stepper.ts';
 import { type ActorDefinition, defineActor } from '../../runtime/define-actor.ts';
+import { encodeActorRecord } from '../../runtime/mailbox/actor-record.ts';
 import { createVirtualClock } from '../../runtime/testing/clock.ts';
 
 const events = ['e0', 'e1', 'e2'] as const;
@@ -172,6 +174,32 @@ test('a stored state that was tampered with is refused, or goes on in the very s
     { numRuns: 800 },
   );
   assert.ok(refused > 100 && accepted > 20, `too little was tried: ${refused} refused, ${accepted} accepted`);
+});
+
+test('a stored record is read as it was written, and what is none is said to be damaged', () => {
+  const timer = fc.record(
+    { id: fc.string(), gen: fc.nat(), dueMs: fc.nat(), event: fc.constant({ type: 'e0' }) },
+    { noNullPrototype: true },
+  );
+  const record = fc.record({
+    kind: fc.string(),
+    version: fc.nat(),
+    shape: fc.string(),
+    incarnation: fc.nat(),
+    timers: fc.array(timer, { maxLength: 3 }),
+    snapshot: fc.oneof(fc.json(), fc.string()),
+  });
+  fc.assert(fc.property(record, (written) => assert.deepEqual(readRecord(encodeActorRecord(written)), { ...written })));
+  const text = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.tuple(fc.json(), fc.json()).map((lines) => lines.join('\n')),
+    fc.tuple(record, fc.nat()).map(([written, at]) => {
+      const whole = encodeActorRecord(written);
+      return whole.slice(0, at % Math.max(1, whole.indexOf('\n')));
+    }),
+  );
+  fc.assert(fc.property(text, (written) => assert.match(readRecord(written).fault ?? '', /damaged/)));
 });
 
 /** The same JSON with one of its places, counted through, replaced. */

@@ -8,7 +8,7 @@ import { createRehearsal } from '../../ops/upgrade/rehearsal.ts';
 import type { Trial, TrialTurn } from '../../ops/upgrade/trial.ts';
 import type { ActorDefinition } from '../../runtime/define-actor.ts';
 import { defineActor, defineApp, type Json } from '../../runtime/index.ts';
-import { encodeActorRecord } from '../../runtime/mailbox/actor-record.ts';
+import { type ActorRecord, encodeActorRecord } from '../../runtime/mailbox/actor-record.ts';
 
 const messages = { go: { payload: z.object({}) }, end: { payload: z.object({}) } };
 const outside: string[] = [];
@@ -44,19 +44,13 @@ const message = (type: string): TrialTurn => ({
 });
 
 function stored(
-  value: string | undefined,
-  rest: { children?: object; kind?: string; version?: number; context?: Json } = {},
+  value: string,
+  rest: { children?: object; ties?: ActorRecord['ties']; kind?: string; version?: number; context?: Json } = {},
 ) {
-  const { children = {}, kind = 'worker', version = 1, context = { count: 1 } } = rest;
-  const snapshot = { status: 'active', value, context, children, historyValue: {} };
-  return encodeActorRecord({
-    kind,
-    version,
-    shape: 'another',
-    incarnation: 1,
-    timers: [],
-    snapshot: JSON.stringify(value === undefined ? { status: 'active', context } : snapshot),
-  });
+  const { children = {}, kind = 'worker', version = 1, context = { count: 1 }, ties } = rest;
+  const snapshot = JSON.stringify({ status: 'active', value, context, children, historyValue: {} });
+  const record = { kind, version, shape: 'another', incarnation: 1, timers: [], snapshot };
+  return encodeActorRecord(ties === undefined ? record : { ...record, ties });
 }
 
 function found(trial: Partial<Trial>, run = rehearse): string[] {
@@ -92,6 +86,16 @@ test('an actor is looked for in the tree, then by its kind', () => {
   assert.deepEqual(found(ghost), ['unreadable "idle" 1 the app defines no kind "ghost"; it defines: worker']);
   const { unplaced } = rehearse({ address: '/workers/a/child', turns: [message('go')] }, () => {});
   assert.equal(unplaced, true, 'its parent may spawn it, of whatever kind');
+});
+
+test('a child whose kind is gone is missed, and damaged ties are no ties', () => {
+  const child = (kind: string) => ({ name: 'left', gen: 1, kind });
+  const ties = { lastGen: 2, children: [child('worker'), child('gone')], watches: [] };
+  assert.deepEqual(found({ record: stored('idle', { ties }) }), [
+    'child "idle" 1 its child "left" is of the kind "gone", which the app does not define',
+  ]);
+  for (const damaged of [{ ...ties, children: [{ name: 'left' }] }, { ...ties, lastGen: '2' }, [], { lastGen: 1 }])
+    assert.match(found({ record: stored('idle', { ties: damaged as never }) })[0] ?? '', /^unreadable - 1 .*damaged/);
 });
 
 test('what no tree starts any more stays asleep, and its mail goes to nobody', () => {

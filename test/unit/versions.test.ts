@@ -110,6 +110,24 @@ describe('a stored state', () => {
       );
     });
 
+  test('is refused where an invoked machine cannot be restored, or its source is gone', () => {
+    const inner = setup({}).createMachine({ initial: 'up', states: { up: {}, down: {} } });
+    const outer = setup({ actors: { inner } }).createMachine({
+      initial: 'on',
+      context: {},
+      states: { on: { invoke: { id: 'lift', src: 'inner' } } },
+    });
+    const definition = defineActor({ kind: 'outer', messages, logic: outer, persist: 'snapshot' });
+    const living = stepperOf(definition);
+    living.start(undefined, true);
+    const text = living.persisted();
+    stepperOf(definition).restore(text);
+    const gone = text.replace('"up"', '"sideways"');
+    assert.throws(() => stepperOf(definition).restore(gone), /invoked actor "lift" cannot be restored: .*sideways/);
+    const other = text.replace('"inner"', '"outside"');
+    assert.throws(() => stepperOf(definition).restore(other), /source of the invoked actor "lift"/);
+  });
+
   test('of a reducer is migrated too', () => {
     const logic = fromTransition((context: { n: number }) => ({ n: context.n + 1 }), { n: 0 });
     const definition = defineActor({
@@ -125,6 +143,12 @@ describe('a stored state', () => {
     stepper.step({ type: 'go' }, true, undefined);
     assert.deepEqual(stepper.context(), { n: 42 });
   });
+});
+
+test('what is about stored state is refused where nothing is stored', () => {
+  const definition = { kind: 'lamp', messages, logic: fromTransition((n: number) => n, 0) } as const;
+  assert.throws(() => defineActor({ ...definition, migrate: () => ({ context: 1 }) }), /persist: "snapshot"/);
+  assert.throws(() => defineActor({ ...definition, state: z.number() }), /persist: "snapshot"/);
 });
 
 describe('an actor whose code has changed', () => {

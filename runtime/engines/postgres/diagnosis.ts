@@ -82,7 +82,8 @@ export function unanswered(place: string, error: unknown): Finding {
       return fails(check, `${at} is starting, stopping or recovering (${why})`, 'wait; if it stays so, read its log');
     default:
   }
-  if (/timeout|timed out/i.test(why))
+  // A stopped server lets its socket's queue fill up.
+  if (/timeout|timed out|EAGAIN/i.test(why))
     return fails(
       check,
       `${at} does not answer within ${examineWithinMs / 1_000} s (${why})`,

@@ -96,7 +96,7 @@ export function createPostgresLink(connection: PostgresPlace, schema: string): P
           return rows;
         } catch (error) {
           client.release(!(error instanceof pg.DatabaseError) || error.severity !== 'ERROR');
-          throw engineError(error, place);
+          throw postgresError(error, place);
         }
       });
     },
@@ -105,7 +105,7 @@ export function createPostgresLink(connection: PostgresPlace, schema: string): P
         try {
           return await work();
         } catch (error) {
-          throw engineError(error, place);
+          throw postgresError(error, place);
         }
       });
     },
@@ -136,12 +136,16 @@ export function createPostgresLink(connection: PostgresPlace, schema: string): P
 
 /** States in which PostgreSQL turns a connection away before it reads a statement. */
 const turnedAway = new Set(['57P03', '53300', '28000', '28P01', '3D000']);
+/** Classes of errors that say that what was sent can never be stored: a mistake of ours. */
+const mistakes = /^(22|54)/;
 const notConnected = /timeout exceeded when trying to connect|connection timeout/;
 
-function engineError(error: unknown, place: string): Error {
+/** What an error of the driver means to the delivery protocol. */
+export function postgresError(error: unknown, place: string): Error {
   if (error instanceof EngineDown || error instanceof EngineUnknown || error instanceof TypeError) return error;
   const text = textOf(error);
   if (error instanceof pg.DatabaseError) {
+    if (mistakes.test(error.code ?? '')) return new TypeError(text, { cause: error });
     // An error, unlike a fatal one, rolls its statement back.
     const undone = error.severity === 'ERROR' || turnedAway.has(error.code ?? '');
     if (undone) return new EngineDown(`PostgreSQL at ${place} refuses: ${text}`, { cause: error });

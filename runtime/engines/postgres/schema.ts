@@ -166,8 +166,30 @@ BEGIN
 END $$;
 `;
 
+/**
+ * Sets BullMQ's job numbers beyond those of the jobs that are there. Before `makeJobNumbers` a crash of PostgreSQL could
+ * take numbers back that were in use; such a job would not be added, though it is acknowledged.
+ */
+const repairJobNumbers = `
+DO $$
+DECLARE
+  v_queue record;
+  v_sequence text;
+BEGIN
+  IF to_regclass('job') IS NULL THEN RETURN; END IF;
+  FOR v_queue IN SELECT queue, max(id::bigint) AS highest FROM job WHERE id ~ '^[0-9]{1,18}$' GROUP BY queue LOOP
+    v_sequence := job_id_seq_name(v_queue.queue);
+    CONTINUE WHEN to_regclass(v_sequence) IS NULL;
+    EXECUTE format('SELECT setval(%L, greatest(last_value, $1)) FROM %I', v_sequence, v_sequence) USING v_queue.highest;
+  END LOOP;
+END $$;
+`;
+
 /** Applied in this order; one that was released is never changed. */
-const migrations: readonly string[] = [`${tables}${commit}${leases}INSERT INTO troupe_meta VALUES ('lastNode', '0');`];
+const migrations: readonly string[] = [
+  `${tables}${commit}${leases}INSERT INTO troupe_meta VALUES ('lastNode', '0');`,
+  repairJobNumbers,
+];
 
 /** The newest format of the schema that this version writes. */
 export const schemaFormat = migrations.length;

@@ -65,7 +65,7 @@ export function createRedisLink(url: string): RedisLink {
       try {
         return await work();
       } catch (error) {
-        throw engineError(error, place);
+        throw redisError(error, place);
       }
     },
     async close() {
@@ -77,11 +77,16 @@ export function createRedisLink(url: string): RedisLink {
 
 /** Answers with which Redis refuses a command, or a script at its first write: nothing was done. */
 const refusal =
-  /^(OOM|MISCONF|READONLY|LOADING|BUSY|MASTERDOWN|NOREPLICAS|NOAUTH|WRONGPASS|NOPERM|CLUSTERDOWN|TRYAGAIN|NOSCRIPT)\b/;
+  /^(OOM|MISCONF|READONLY|LOADING|BUSY|MASTERDOWN|NOREPLICAS|NOAUTH|WRONGPASS|NOPERM|CLUSTERDOWN|TRYAGAIN|NOSCRIPT|EXECABORT)\b/;
 
-function engineError(error: unknown, place: string): Error {
+/** What our own scripts refuse: a mistake of ours, which no repetition mends. */
+const mistake = /^ERR troupe:/;
+
+/** What an error of the driver means to the delivery protocol. */
+export function redisError(error: unknown, place: string): Error {
   if (error instanceof EngineDown || error instanceof EngineUnknown || error instanceof TypeError) return error;
   const text = textOf(error);
+  if (mistake.test(text)) return new TypeError(text, { cause: error });
   if (text.startsWith("Stream isn't writeable")) return new EngineDown(`Redis at ${place} is out of reach.`);
   if (refusal.test(text)) return new EngineDown(`Redis at ${place} refuses: ${text}`, { cause: error });
   return new EngineUnknown(`Redis at ${place} did not answer: ${text}`, { cause: error });

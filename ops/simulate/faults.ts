@@ -1,0 +1,168 @@
+import type { Clock } from '../../runtime/clock.ts';
+import { defaults } from '../../runtime/limits.ts';
+import type { TestWorld, Weather } from '../../runtime/testing/index.ts';
+import type { Member, Nodes } from './nodes.ts';
+import type { Plan, PlannedFault } from './plan.ts';
+
+/** How long a fault of one moment counts as active, for the coverage. */
+const momentMs = 1_000;
+/** How long a process that was stopped lives on beside its successor. */
+const zombieMs = 4_000;
+const retryMs = 300;
+const attemptsMax = 100;
+
+/** Carries out the faults of a plan, and heals them. */
+export class Faults {
+  readonly #world: TestWorld;
+  readonly #plan: Plan;
+  readonly #clock: Clock;
+  readonly #nodes: Nodes;
+  readonly #addresses: () => readonly string[];
+  readonly #onChange: (active: readonly string[]) => void;
+  readonly #note: (line: string) => void;
+  readonly #active = new Set<PlannedFault>();
+  /** Faults that found something to hit. */
+  injected = 0;
+
+  constructor(
+    world: TestWorld,
+    plan: Plan,
+    clock: Clock,
+    nodes: Nodes,
+    note: (line: string) => void,
+    addresses: () => readonly string[],
+    onChange: (active: readonly string[]) => void,
+  ) {
+    this.#world = world;
+    this.#plan = plan;
+    this.#clock = clock;
+    this.#nodes = nodes;
+    this.#note = note;
+    this.#addresses = addresses;
+    this.#onChange = onChange;
+  }
+
+  arm(): void {
+    for (const fault of this.#plan.faults) this.#clock.after(fault.atMs, () => this.#begin(fault));
+  }
+
+  #begin(fault: PlannedFault, attempt = 1): void {
+    if (!this.#inject(fault)) {
+      // There is nothing to hit now: no node, no actor.
+      if (attempt < attemptsMax) this.#clock.after(retryMs, () => this.#begin(fault, attempt + 1));
+      return;
+    }
+    this.injected += 1;
+    this.#note(`fault ${fault.id} ${fault.do}`);
+    this.#active.add(fault);
+    this.#changed();
+    this.#clock.after(Math.max(fault.forMs, momentMs), () => {
+      this.#active.delete(fault);
+      this.#changed();
+    });
+    if (fault.forMs > 0)
+      this.#clock.after(fault.forMs, () => {
+        this.#note(`heal ${fault.id} ${fault.do}`);
+        this.#active.delete(fault);
+        this.#changed();
+      });
+  }
+
+  #changed(): void {
+    const active = [...this.#active];
+    this.#onChange(active.map((fault) => fault.do));
+    this.#nodes.setWeather(this.#weather(active));
+    if (active.some((fault) => fault.do === 'engine-pause')) this.#world.network.pause();
+    else this.#world.network.resume();
+  }
+
+  /** How likely a fetch takes another job than the first. */
+  get disorder(): number {
+    return Math.max(
+      0,
+      ...[...this.#active].filter(({ do: kind }) => kind === 'reorder-message').map(({ level }) => level),
+    );
+  }
+
+  #weather(active: readonly PlannedFault[]): Weather {
+    const level = (kind: PlannedFault['do']): number =>
+      Math.max(0, ...active.filter((fault) => fault.do === kind).map((fault) => fault.level));
+    const broken = level('engine-drop-connections');
+    const slow = level('engine-latency');
+    return {
+      ...this.#nodes.weather,
+      down: active.some((fault) => fault.do === 'engine-refuse'),
+      loseRequest: broken * 0.25,
+      loseReply: Math.min(0.6, broken * 0.25 + level('lossy-link') * 0.5),
+      duplicate: level('duplicate-message') * 0.7,
+      late: level('delay-message') * 0.3,
+      slowestMs: slow === 0 ? this.#plan.slowestMs : 20 + slow * 600,
+    };
+  }
+
+  #inject(fault: PlannedFault): boolean {
+    const { current } = this.#nodes;
+    switch (fault.do) {
+      case 'crash-actor': {
+        const { node } = current ?? {};
+        const addresses = this.#addresses();
+        const address = addresses[Math.floor(fault.pick * addresses.length)];
+        if (node === undefined || address === undefined) return false;
+        void node.runtime.faults.crashActor(address).catch(() => undefined);
+        return true;
+      }
+      case 'kill-thread': {
+        const { node } = current ?? {};
+        const running = node?.runtime.inspection.threads().filter(({ status }) => status === 'running') ?? [];
+        const slot = running[Math.floor(fault.pick * running.length)]?.slot;
+        if (node === undefined || slot === undefined) return false;
+        void node.runtime.faults.killThread(slot).catch(() => undefined);
+        return true;
+      }
+      case 'kill-node':
+        return this.#killNode(fault);
+      case 'pause-node':
+        return this.#pauseNode(fault);
+      case 'clock-jump':
+        this.#world.engine.jump(defaults.leaseMs * (0.3 + fault.level * 1.7));
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  #killNode(fault: PlannedFault): boolean {
+    // One that is starting is killed too; one that is stopped is left to its own fault.
+    const member = this.#nodes.members.findLast(({ process, paused }) => process.alive && !paused);
+    if (member === undefined) return false;
+    this.#nodes.kill(member);
+    const known = fault.level < 0.7 ? member.node : undefined;
+    this.#clock.after(20 + fault.pick * 1_000, () => this.#nodes.launch(known));
+    return true;
+  }
+
+  #pauseNode(fault: PlannedFault): boolean {
+    const { current: member } = this.#nodes;
+    if (member === undefined) return false;
+    member.paused = true;
+    member.wasPaused = true;
+    member.process.pause();
+    const replaced = fault.level < 0.6;
+    if (replaced) this.#clock.after(100 + fault.pick * 2_000, () => this.#replace(member));
+    this.#clock.after(fault.forMs, () => this.#wake(member));
+    return true;
+  }
+
+  #replace(member: Member): void {
+    if (member.paused && this.#nodes.members.at(-1) === member) this.#nodes.launch();
+  }
+
+  #wake(member: Member): void {
+    member.paused = false;
+    member.process.resume();
+    if (this.#nodes.members.at(-1) === member) return;
+    this.#clock.after(zombieMs, () => {
+      if (this.#nodes.members.at(-1) !== member) this.#nodes.kill(member);
+    });
+  }
+}

@@ -1,0 +1,113 @@
+/** What is judged when everything was healed and has come to rest. */
+
+import type { AskerState, LedgerState } from './app.ts';
+import type { Load } from './load.ts';
+import type { Nodes } from './nodes.ts';
+import type { Plan } from './plan.ts';
+import type { Stored } from './stored.ts';
+import type { Truth } from './truth.ts';
+import type { Violations } from './verdict.ts';
+
+const shardNamesOf = (plan: Plan): string[] => Array.from({ length: plan.shards }, (_, index) => `s${index}`);
+
+/** What keeps the system from being at rest; empty when it is. */
+export function unrest(plan: Plan, nodes: Nodes, truth: Truth, load: Load): string[] {
+  const found: string[] = [];
+  const { current } = nodes;
+  if (current?.node === undefined) found.push('no node runs');
+  if (!load.over) found.push(`${load.open.length} sends have no answer`);
+  for (const shard of shardNamesOf(plan)) {
+    const stored = truth.stored(shard);
+    if (stored === undefined) continue;
+    if (stored.waiting.length > 0) found.push(`${stored.waiting.length} jobs wait in ${shard}`);
+    if (stored.active.size > 0) found.push(`${stored.active.size} jobs of ${shard} are not acknowledged`);
+    for (const [list, entries] of stored.lists) found.push(`${list} of ${shard} holds ${entries.length}`);
+    for (const [table, rows] of stored.tables)
+      if ((table as string).startsWith('park') && rows.size > 0)
+        found.push(`${rows.size} rows of ${table} in ${shard}`);
+    const due = stored.indexes.get('due')?.size ?? 0;
+    if (due > 0) found.push(`${due} actors of ${shard} wait for timers`);
+    for (const [writer, arrivals] of truth.openOf(shard))
+      found.push(`${arrivals} envelopes of ${writer} are not taken in ${shard}`);
+  }
+  for (const address of waitingAskers(truth)) found.push(`${address} waits for an answer`);
+  const views = current?.node?.runtime.inspection.shards() ?? [];
+  for (const view of views) {
+    if (!view.held) found.push(`${view.shard} has no owner`);
+    else if (view.inHand > 0) found.push(`${view.inHand} envelopes are in hand in ${view.shard}`);
+  }
+  return found;
+}
+
+/** Askers whose stored state waits for an answer. One that sleeps goes on when it is next awakened, by a message. */
+export function waitingAskers(truth: Truth): string[] {
+  return truth
+    .actors()
+    .filter(([address, { value }]) => address.startsWith('/askers/') && value !== 'idle')
+    .map(([address]) => address);
+}
+
+/** Judges the state at rest. */
+export function judgeRest(plan: Plan, truth: Truth, load: Load, violations: Violations, epochs: number): void {
+  for (const { send, sender, n, outcome, messageId } of load.sent) {
+    const held = truth.holds(send.to, sender, n);
+    const name = `${send.operation} ${sender}#${n} to ${send.to}`;
+    const fate = messageId === undefined ? undefined : truth.letter(messageId);
+    if (outcome === 'refused' && held) violations.add('ask', `${name} was refused as not started, and was applied`);
+    if (outcome !== 'ok' || held || fate !== undefined) continue;
+    if (send.operation === 'relay') {
+      if (!truth.holds(String(send.payload.to), `relay ${sender}`, n))
+        violations.add('loss', `${name} was accepted, and what it was to tell is nowhere`);
+    } else violations.add('loss', `${name} was accepted and is nowhere`);
+  }
+  for (const late of load.lateAsks())
+    violations.add(
+      'ask',
+      `an ask of ${late.send.timeoutMs} ms ended after ${Math.round((late.endedMs ?? 0) - late.atMs)} ms`,
+    );
+  for (const [address, stored] of truth.actors()) {
+    if (address.startsWith('/ledgers/')) judgeLedger(address, stored, truth, violations);
+    else if (address.startsWith('/askers/')) judgeAsker(address, stored, violations);
+  }
+  for (const shard of shardNamesOf(plan)) {
+    const marks = truth.stored(shard)?.tables.get('in') ?? new Map<string, string>();
+    if (marks.size > plan.shards + epochs)
+      violations.add(
+        'bounds',
+        `${shard} keeps ${marks.size} marks for ${plan.shards} shards and ${epochs} node epochs`,
+      );
+  }
+}
+
+function judgeLedger(address: string, { context, value }: Stored, truth: Truth, violations: Violations): void {
+  const { told, armed, timersFired, misfired, blamed, settlings } = context as LedgerState;
+  for (const [mirror, count] of Object.entries(told))
+    for (let k = 0; k < count; k += 1)
+      if (!truth.holds(mirror, address, k)) violations.add('loss', `${address} told ${mirror} #${k}, which is nowhere`);
+  for (const what of misfired)
+    violations.add('timer', `timer ${what} of ${address} fired after it was cancelled or replaced`);
+  for (const id of Object.keys(armed)) violations.add('timer', `timer ${id} of ${address} never fired`);
+  for (const [id, runs] of Object.entries(timersFired)) {
+    let last = -1;
+    for (const [first, upTo] of runs) {
+      if (first <= last) violations.add('timer', `timer ${id} of ${address} fired twice as #${first}`);
+      last = Math.max(last, upTo);
+    }
+  }
+  if (value !== 'open' || settlings[0] !== settlings[1])
+    violations.add(
+      'timer',
+      `${address} is ${String(value)} after ${settlings[0]} settlings of which ${settlings[1]} ended`,
+    );
+  for (const what of blamed)
+    violations.add('blame', `${address} was given ${what} with attempts, though it never fails`);
+}
+
+function judgeAsker(address: string, { context, value }: Stored, violations: Violations): void {
+  const { asked, answered, failed } = context as AskerState;
+  if (value !== 'idle' || asked !== answered + failed)
+    violations.add(
+      'ask',
+      `${address} is ${String(value)}: of ${asked} asks ${answered} were answered and ${failed} failed`,
+    );
+}
