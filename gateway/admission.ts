@@ -5,7 +5,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { isSystemAddress, parseAddress } from '../runtime/address.ts';
-import type { Delivery, Json } from '../runtime/envelope.ts';
+import { type Delivery, type Json, lanes, type Priority } from '../runtime/envelope.ts';
 import { TroupeError } from '../runtime/errors.ts';
 import { defaults, limits } from '../runtime/limits.ts';
 import type { OutgoingMessage } from '../runtime/messaging.ts';
@@ -21,6 +21,9 @@ export interface RawMessage {
   /** An upper bound of the payload's size that the edge knows already, in bytes. */
   readonly payloadAtMostBytes?: number;
   readonly delivery?: unknown;
+  readonly priority?: unknown;
+  /** Milliseconds until it may be handled; a tell's alone. */
+  readonly delayMs?: unknown;
   readonly timeoutMs?: unknown;
   readonly headers?: unknown;
   /** Always refused: the runtime alone says who sent a message. */
@@ -46,6 +49,10 @@ export function admit(raw: RawMessage): AdmittedMessage {
   const type = typeOf(raw.type);
   const headers = headersOf(raw.headers);
   const delivery = deliveryOf(raw.delivery);
+  const priority = priorityOf(raw.priority);
+  const delayMs = delayOf(raw.delayMs);
+  if (delayMs !== undefined && delivery === 'at-most-once')
+    throw invalid('delay', 'a delayed message is durable: leave delivery out, or say at-least-once');
   const timeoutMs = timeoutOf(raw.timeoutMs);
   const payload = payloadOf(raw);
   return {
@@ -55,6 +62,8 @@ export function admit(raw: RawMessage): AdmittedMessage {
       payload,
       ...(delivery === undefined ? {} : { delivery }),
       ...(headers === undefined ? {} : { headers }),
+      ...(priority === undefined ? {} : { priority }),
+      ...(delayMs === undefined ? {} : { delayMs }),
     },
     timeoutMs,
   };
@@ -77,6 +86,19 @@ function typeOf(type: unknown): string {
 function deliveryOf(delivery: unknown): Delivery | undefined {
   if (delivery === undefined || delivery === 'at-most-once' || delivery === 'at-least-once') return delivery;
   throw invalid('delivery', 'must be "at-most-once" or "at-least-once"');
+}
+
+function priorityOf(priority: unknown): Priority | undefined {
+  if (priority === undefined || lanes.includes(priority as Priority)) return priority as Priority | undefined;
+  throw invalid('priority', `must be one of ${lanes.join(', ')}`);
+}
+
+function delayOf(delayMs: unknown): number | undefined {
+  if (delayMs === undefined) return undefined;
+  if (typeof delayMs !== 'number' || Number.isNaN(delayMs)) throw invalid('delay', 'must be a duration');
+  if (delayMs < 0 || delayMs > limits.delayMaxMs)
+    throw invalid('delay', `must be 0 to ${limits.delayMaxMs / 86_400_000} days`);
+  return Math.ceil(delayMs);
 }
 
 function timeoutOf(timeoutMs: unknown): number {

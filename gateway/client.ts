@@ -8,7 +8,14 @@ import type { Json } from '../runtime/envelope.ts';
 import { TroupeError } from '../runtime/errors.ts';
 import { limits } from '../runtime/limits.ts';
 import { ChannelClient } from './client/channel.ts';
-import { askRequest, type ClientAskOptions, type ClientMessage, readPayload, tellRequest } from './client/requests.ts';
+import {
+  askRequest,
+  type ClientAskOptions,
+  type ClientMessage,
+  type ClientTell,
+  readPayload,
+  tellRequest,
+} from './client/requests.ts';
 import { fromGrpcStatus } from './grpc/status.ts';
 
 export interface ClientOptions {
@@ -19,7 +26,7 @@ export interface ClientOptions {
 }
 
 export interface Client {
-  tell(message: ClientMessage): Promise<{ readonly messageId: string }>;
+  tell(message: ClientTell): Promise<{ readonly messageId: string }>;
   ask(message: ClientMessage, options?: Omit<ClientAskOptions, 'onChunk'>): Promise<Json>;
   /** Resolves with the final answer, after its chunks were handed to `onChunk`. */
   stream(message: ClientMessage, options?: ClientAskOptions): Promise<Json>;
@@ -128,4 +135,4 @@ export function connect(address: string, options: ClientOptions = {}): Client {
 }
 
 export type { ChannelClient } from './client/channel.ts';
-export type { ClientAskOptions, ClientMessage } from './client/requests.ts';
+export type { ClientAskOptions, ClientMessage, ClientTell } from './client/requests.ts';

@@ -19,6 +19,7 @@ export {
   type ClientAskOptions,
   type ClientMessage,
   type ClientOptions,
+  type ClientTell,
   connect,
 } from './client.ts';
 export { createDispatch, type Dispatch, type DispatchOptions, type Sender } from './dispatch.ts';

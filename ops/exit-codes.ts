@@ -35,8 +35,8 @@ export const exitMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
   notDeterministic: 'fault run: the same seed gave two executions',
   healNotVerified: 'fault run: a fault may have stayed behind',
   notSteady: 'fault run: the system was not steady, nothing was injected',
-  unknown: 'fault run: neither kept nor violated',
-  violated: 'fault run: a promise was broken',
+  unknown: 'a check could not tell: neither kept nor violated',
+  violated: 'a check found a promise broken, or stored state that would break',
   deadline: 'the deadline passed before the answer came',
   interrupted: 'interrupted',
 };

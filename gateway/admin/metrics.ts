@@ -4,6 +4,7 @@
  */
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { countedHelp } from './counters.ts';
 import type { AdminSources, TreeSource } from './sources.ts';
 
 export interface AdminMetrics {
@@ -11,6 +12,9 @@ export interface AdminMetrics {
   /** The text that Prometheus reads. */
   scrape(): Promise<string>;
 }
+
+/** Why an address has mail in the store; `busy` where nothing holds it. */
+const holds = ['paused', 'unreadable', 'backoff', 'busy'] as const;
 
 export function adminMetrics(sources: AdminSources): AdminMetrics {
   const registry = new Registry();
@@ -21,6 +25,12 @@ export function adminMetrics(sources: AdminSources): AdminMetrics {
   const actors = gauge('troupe_actors', 'Actors that are awake', ['kind', 'thread']);
   const inHand = gauge('troupe_mailbox_in_hand', 'Messages that are with a thread', ['kind']);
   const waiting = gauge('troupe_mailbox_waiting', 'Messages that wait in memory', ['kind']);
+  const durable = gauge('troupe_mailbox_durable_waiting', 'Durable messages not handled yet, of actors awake', [
+    'kind',
+  ]);
+  const parked = gauge('troupe_parked_addresses', 'Addresses with parked mail, or held, by why', ['why']);
+  const parkedWaiting = gauge('troupe_parked_waiting', 'Durable messages that wait for these addresses', ['why']);
+  const delayed = gauge('troupe_delayed_messages', 'Messages whose time has not come', []);
   const restarts = gauge('troupe_supervisor_restarts', 'Restarts of the children there are', ['supervisor']);
   const threadActors = gauge('troupe_thread_actors', 'Actors of a host thread', ['thread']);
   const threadLag = gauge('troupe_thread_lag_seconds', 'How late a host thread answers', ['thread']);
@@ -42,12 +52,22 @@ export function adminMetrics(sources: AdminSources): AdminMetrics {
     walkSupervisors(sources.tree(), (supervisor, count) => restarts.set({ supervisor }, count));
   };
   const readActors = async (): Promise<void> => {
-    for (const metric of [actors, inHand, waiting]) metric.reset();
+    for (const metric of [actors, inHand, waiting, durable]) metric.reset();
     for (const { kind, thread, mailbox } of await sources.inspection.actors()) {
       actors.inc({ kind, thread: String(thread) });
       inHand.inc({ kind }, mailbox.inHand);
       waiting.inc({ kind }, mailbox.waiting);
+      durable.inc({ kind }, mailbox.durableWaiting);
     }
+  };
+  const readParked = (): void => {
+    for (const why of holds) for (const metric of [parked, parkedWaiting]) metric.set({ why }, 0);
+    for (const address of sources.inspection.parked()) {
+      const why = address.hold?.why ?? 'busy';
+      parked.inc({ why });
+      parkedWaiting.inc({ why }, address.waiting);
+    }
+    delayed.set(sources.inspection.shards().reduce((sum, shard) => sum + shard.delayed, 0));
   };
   const readThreads = (): void => {
     threadExits.reset();
@@ -64,10 +84,11 @@ export function adminMetrics(sources: AdminSources): AdminMetrics {
     shardsHeld.set(sources.inspection.shards().filter(({ held }) => held).length);
   };
   const readCounters = (): void => {
-    for (const [name, value] of Object.entries(sources.inspection.counters())) {
+    const zeros = Object.fromEntries(Object.keys(countedHelp).map((name) => [name, 0]));
+    for (const [name, value] of Object.entries({ ...zeros, ...sources.inspection.counters() })) {
       let metric = counters.get(name);
       if (metric === undefined) {
-        const settings = { name: `troupe_${name}`, help: name.replaceAll('_', ' '), registers };
+        const settings = { name: `troupe_${name}`, help: countedHelp[name] ?? name.replaceAll('_', ' '), registers };
         metric = name.endsWith('_total') ? new Counter(settings) : new Gauge(settings);
         counters.set(name, metric);
       }
@@ -81,6 +102,7 @@ export function adminMetrics(sources: AdminSources): AdminMetrics {
     async scrape() {
       readTree();
       readThreads();
+      readParked();
       readCounters();
       await readActors();
       return await registry.metrics();

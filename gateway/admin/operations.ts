@@ -64,7 +64,9 @@ export function adminOperations(sources: AdminSources, log: Log = silentLog): Ad
       return await viewTree(sources, root === '' ? undefined : root, depth);
     },
     async actor(address) {
-      const view = await sources.inspection.actor(parseAddress(address));
+      const view = await sources.inspection.actor(parseAddress(address)).catch((error: unknown) => {
+        throw asleep(sources, address, error);
+      });
       return { ...view, restarts: restartsOf(sources, address) };
     },
     async deadLetters({ after, limit, filter }) {
@@ -120,6 +122,15 @@ export function pageSize(limit: number | undefined): number {
   if (!Number.isInteger(size) || size < 1 || size > limits.pageItems)
     throw invalid('limit', `must be 1 to ${limits.pageItems}`);
   return size;
+}
+
+/** An actor that is not awake may be known all the same: its mail is parked, or somebody holds it. */
+function asleep(sources: AdminSources, address: string, error: unknown): unknown {
+  const parked = sources.inspection.parked().find((view) => view.address === address);
+  if (parked === undefined || !(error instanceof TroupeError) || error.reason !== 'NOT_FOUND') return error;
+  const { hold, waiting } = parked;
+  const why = hold === undefined ? 'has parked mail' : `is held (${hold.why}): ${hold.text}`;
+  return new TroupeError('NOT_FOUND', `no actor is awake at ${address}, which ${why}; ${waiting} messages wait for it`);
 }
 
 function restartsOf(sources: AdminSources, address: string): number {

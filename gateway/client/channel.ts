@@ -4,7 +4,14 @@ import type { Json } from '../../runtime/envelope.ts';
 import { TroupeError } from '../../runtime/errors.ts';
 import { limits } from '../../runtime/limits.ts';
 import { fromGrpcStatus, fromRpcStatus } from '../grpc/status.ts';
-import { askRequest, type ClientAskOptions, type ClientMessage, readPayload, tellRequest } from './requests.ts';
+import {
+  askRequest,
+  type ClientAskOptions,
+  type ClientMessage,
+  type ClientTell,
+  readPayload,
+  tellRequest,
+} from './requests.ts';
 
 interface OpenFrame {
   settle(body: ResponseFrame['body']): void;
@@ -39,7 +46,7 @@ export class ChannelClient {
   }
 
   /** Resolves when the message is accepted. Tells are accepted in the order in which they are called. */
-  tell(message: ClientMessage): Promise<{ readonly messageId: string }> {
+  tell(message: ClientTell): Promise<{ readonly messageId: string }> {
     return this.#send({ $case: 'tell', tell: tellRequest(message) }, (body) =>
       body?.$case === 'accepted' ? { messageId: body.accepted.messageId } : undefined,
     );

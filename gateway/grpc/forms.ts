@@ -1,10 +1,12 @@
 /** Requests and answers between their protobuf form and ours. */
 
 import type { ServiceDefinition } from '@grpc/grpc-js';
+import type { Duration } from '../../proto/gen/google/protobuf/duration.ts';
 import {
   type AskRequest,
   Delivery,
   type Payload,
+  Priority,
   type StreamRequest,
   type TellRequest,
 } from '../../proto/gen/troupe/v1/actor.ts';
@@ -56,10 +58,18 @@ const deliveries: Readonly<Record<number, RawMessage['delivery']>> = {
   [Delivery.DELIVERY_AT_LEAST_ONCE]: 'at-least-once',
 };
 
+const priorities: Readonly<Record<number, RawMessage['priority']>> = {
+  [Priority.PRIORITY_UNSPECIFIED]: undefined,
+  [Priority.PRIORITY_HIGH]: 'high',
+  [Priority.PRIORITY_NORMAL]: 'normal',
+  [Priority.PRIORITY_LOW]: 'low',
+};
+
 export function rawOf(request: TellRequest | AskRequest | StreamRequest): RawMessage {
   readable(request);
   const { payload } = request;
   const timeout = 'timeout' in request ? request.timeout : undefined;
+  const delay = 'delay' in request ? request.delay : undefined;
   return {
     to: request.to,
     type: request.type,
@@ -67,10 +77,16 @@ export function rawOf(request: TellRequest | AskRequest | StreamRequest): RawMes
     // A Value without a kind is what some clients send for null.
     ...(payload?.$case === 'value' ? { payload: payload.value === undefined ? null : payload.value } : {}),
     delivery: request.delivery in deliveries ? deliveries[request.delivery] : request.delivery,
-    ...(timeout === undefined ? {} : { timeoutMs: timeout.seconds * 1_000 + timeout.nanos / 1e6 }),
+    priority: request.priority in priorities ? priorities[request.priority] : request.priority,
+    ...(delay === undefined ? {} : { delayMs: millisecondsOf(delay) }),
+    ...(timeout === undefined ? {} : { timeoutMs: millisecondsOf(timeout) }),
     headers: request.headers,
     from: request.from,
   };
+}
+
+export function millisecondsOf({ seconds, nanos }: Duration): number {
+  return seconds * 1_000 + nanos / 1e6;
 }
 
 export function formOf(request: AskRequest | StreamRequest): Form {

@@ -1,6 +1,7 @@
 /** The bodies of the public HTTP edge. Shape only: what the values may be is the admission's business. */
 
 import * as z from 'zod';
+import { lanes } from '../../runtime/envelope.ts';
 import { limits } from '../../runtime/limits.ts';
 import { problemContentType, problemSchema } from './problem.ts';
 
@@ -13,13 +14,23 @@ const messageFields = {
   delivery: z.enum(['at-most-once', 'at-least-once']).optional().meta({
     description: 'How far the message is kept; default at-least-once for a tell to a persistent actor',
   }),
+  priority: z.enum(lanes).optional().meta({
+    description: 'Among the messages that wait for the actor the more urgent go first; default normal',
+  }),
   headers: z
     .record(z.string(), z.string())
     .optional()
     .meta({ description: 'Headers of the message: lower-case names, traceparent among them' }),
 };
 
-export const tellBody = z.strictObject(messageFields);
+export const tellBody = z.strictObject({
+  ...messageFields,
+  delay: z.string().optional().meta({
+    description:
+      'Time until it may be handled, with its unit: 250ms, 90s, 2h, at most 365 days. Makes it at-least-once',
+    example: '5s',
+  }),
+});
 
 export const askBody = z.strictObject({
   ...messageFields,

@@ -2,7 +2,6 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
-import { TroupeError } from '../../runtime/errors.ts';
 import { listenOf } from '../access.ts';
 import type { Readiness } from '../admin/sources.ts';
 import { invalid, type RawMessage } from '../admission.ts';
@@ -91,17 +90,16 @@ function rawOf(request: FastifyRequest, body: z.infer<typeof tellBody> | z.infer
     ...(body.payload === undefined ? {} : { payload: body.payload }),
     payloadAtMostBytes: request.bodyBytes,
     delivery: body.delivery,
-    ...('timeout' in body && body.timeout !== undefined ? { timeoutMs: durationOf(body.timeout) } : {}),
+    priority: body.priority,
+    ...('delay' in body && body.delay !== undefined ? { delayMs: durationOf('delay', body.delay) } : {}),
+    ...('timeout' in body && body.timeout !== undefined ? { timeoutMs: durationOf('timeout', body.timeout) } : {}),
     headers: body.headers,
   };
 }
 
-function durationOf(text: string): number {
+function durationOf(field: string, text: string): number {
   const durationMs = parseDuration(text);
-  if (durationMs === undefined)
-    throw new TroupeError('INVALID_MESSAGE', 'timeout: write a number with its unit, such as 250ms, 1.5s or 2m', {
-      fields: [{ path: 'timeout', message: 'write a number with its unit, such as 250ms, 1.5s or 2m' }],
-    });
+  if (durationMs === undefined) throw invalid(field, 'write a number with its unit, such as 250ms, 1.5s or 2m');
   return durationMs;
 }
 

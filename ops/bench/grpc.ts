@@ -5,6 +5,7 @@ import {
   type AskRequest,
   type ChannelResponse,
   Delivery,
+  Priority,
 } from '../../proto/gen/troupe/v1/actor.ts';
 import type { Json } from '../../runtime/envelope.ts';
 import { keepOpen, type Side } from './measure.ts';
@@ -74,6 +75,7 @@ function request(): AskRequest {
     delivery: Delivery.DELIVERY_UNSPECIFIED,
     timeout: undefined,
     headers: {},
+    priority: Priority.PRIORITY_UNSPECIFIED,
     from: '',
   };
 }

@@ -26,7 +26,10 @@ export function actorCommand(): Command {
         ...(actor.restarts === undefined ? [] : [['restarts', String(actor.restarts)] as const]),
         ['persist', actor.persist],
         ['thread', String(actor.thread)],
-        ['mailbox', `${mailbox.inHand} in hand, ${mailbox.waiting} waiting`],
+        [
+          'mailbox',
+          `${mailbox.inHand} in hand, ${mailbox.waiting} waiting in memory, ${mailbox.durableWaiting} durable in all`,
+        ],
         ...(actor.context === undefined ? [] : [['context', JSON.stringify(actor.context, null, 2)] as const]),
       ]),
     );

@@ -2,7 +2,7 @@
 
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Client, ClientMessage } from '../../gateway/client.ts';
-import type { Delivery } from '../../runtime/envelope.ts';
+import { type Delivery, lanes, type Priority } from '../../runtime/envelope.ts';
 import { defaults } from '../../runtime/limits.ts';
 import { formatDuration, parseDurationMs } from '../config/values.ts';
 import { interruptSignal } from './interrupt.ts';
@@ -14,17 +14,25 @@ interface MessageOptions extends NodeOptions {
   readonly output: OutputFormat;
   readonly timeout: number;
   readonly delivery?: Delivery;
+  readonly priority?: Priority;
+  readonly delay?: number;
   readonly header: Readonly<Record<string, string>>;
 }
 
 export function tellCommand(): Command {
-  return messageCommand('tell', 'send a message that nobody answers; prints its id').action(
-    run(async (client, message, { output: format }) => {
-      const accepted = await client.tell(message);
-      if (format === 'table') print(accepted.messageId);
-      else printJson(accepted, format);
-    }),
-  );
+  return messageCommand('tell', 'send a message that nobody answers; prints its id')
+    .addOption(
+      new Option('--delay <time>', 'time until it may be handled, such as 5s or 2h; makes it durable').argParser(
+        readDuration,
+      ),
+    )
+    .action(
+      run(async (client, message, { output: format, delay: delayMs }) => {
+        const accepted = await client.tell({ ...message, ...(delayMs === undefined ? {} : { delayMs }) });
+        if (format === 'table') print(accepted.messageId);
+        else printJson(accepted, format);
+      }),
+    );
 }
 
 export function askCommand(): Command {
@@ -64,6 +72,7 @@ function messageCommand(name: string, description: string): Command {
       .addOption(
         new Option('--delivery <class>', 'how far its life is kept').choices(['at-most-once', 'at-least-once']),
       )
+      .addOption(new Option('--priority <class>', 'who goes first among what waits for the actor').choices(lanes))
       .option('--header <name=value>', 'a header of the message; may be repeated', readHeader, {})
       .addOption(outputOption()),
   );
@@ -72,15 +81,15 @@ function messageCommand(name: string, description: string): Command {
 function withTimeout(command: Command): Command {
   return command.addOption(
     new Option('--timeout <time>', 'how long to wait for the answer, such as 500ms or 2m')
-      .argParser(readTimeout)
+      .argParser(readDuration)
       .default(defaults.askTimeoutMs, formatDuration(defaults.askTimeoutMs)),
   );
 }
 
-function readTimeout(text: string): number {
-  const timeoutMs = parseDurationMs(text);
-  if (timeoutMs === undefined) throw new InvalidArgumentError('Write a time with its unit, such as 500ms, 30s, 2m.');
-  return timeoutMs;
+function readDuration(text: string): number {
+  const durationMs = parseDurationMs(text);
+  if (durationMs === undefined) throw new InvalidArgumentError('Write a time with its unit, such as 500ms, 30s, 2m.');
+  return durationMs;
 }
 
 function readHeader(text: string, former: Readonly<Record<string, string>>): Record<string, string> {
@@ -97,6 +106,7 @@ function run(perform: (client: Client, message: ClientMessage, options: MessageO
       type,
       payload: await readPayload(payload),
       ...(options.delivery === undefined ? {} : { delivery: options.delivery }),
+      ...(options.priority === undefined ? {} : { priority: options.priority }),
       headers: options.header,
     };
     const { connect } = await import('../../gateway/client.ts');

@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   restart: async () => (await import('./subtree.ts')).subtreeCommand('restart'),
   pause: async () => (await import('./subtree.ts')).subtreeCommand('pause'),
   resume: async () => (await import('./subtree.ts')).subtreeCommand('resume'),
+  parked: async () => (await import('./parked.ts')).parkedCommand(),
   'dead-letters': async () => (await import('./dead-letters.ts')).deadLettersCommand(),
   faults: async () => (await import('../faults/command.ts')).faultsCommand(),
   simulate: async () => (await import('../simulate/command.ts')).simulateCommand(),

@@ -10,10 +10,13 @@ import { readRecord } from '../../runtime/activation/restoring.ts';
 import type { Address } from '../../runtime/address.ts';
 import type { EngineReading } from '../../runtime/engines/reading.ts';
 import { type Envelope, laneOf, lanes } from '../../runtime/envelope.ts';
+import { textOf } from '../../runtime/errors.ts';
 import { limits } from '../../runtime/limits.ts';
 import { decodeBatch } from '../../runtime/mailbox/batch.ts';
 import { decodeParked, parkedPrefix } from '../../runtime/mailbox/parked-row.ts';
 import { decodeTaken, isTaken, type Taken } from '../../runtime/mailbox/taken.ts';
+import { CommandFailed } from '../cli/failure.ts';
+import { exitCodes } from '../exit-codes.ts';
 import type { Trial, TrialTurn } from './trial.ts';
 
 interface InJob {
@@ -125,7 +128,8 @@ async function readJobs({ transport }: EngineReading, shard: string): Promise<Ma
     const channel = channels.get(batch.writer) ?? new Map<number, Envelope>();
     channels.set(batch.writer, channel);
     // A repeat carries the same.
-    for (const { n, envelope } of batch.entries) channel.set(n, envelope);
+    for (const entry of batch.entries)
+      if (Number.isSafeInteger(entry?.n) && isEnvelope(entry.envelope)) channel.set(entry.n, entry.envelope);
   }
   const mail = new Map<string, InJob[]>();
   for (const [writer, channel] of channels)
@@ -141,7 +145,12 @@ async function readJobs({ transport }: EngineReading, shard: string): Promise<Ma
 /** What was taken on each channel of a shard. */
 async function readTaken({ store }: EngineReading, shard: string): Promise<ReadonlyMap<string, Taken>> {
   const rows = await store.all(shard, 'in');
-  return new Map([...rows].map(([writer, text]) => [writer, decodeTaken(text)]));
+  try {
+    return new Map([...rows].map(([writer, text]) => [writer, decodeTaken(text)]));
+  } catch (error) {
+    const why = `what ${shard} has taken is damaged: ${textOf(error)}`;
+    throw new CommandFailed(exitCodes.unknown, why, 'no node takes this shard either: bring it back from a backup');
+  }
 }
 
 function isTakenOf(taken: ReadonlyMap<string, Taken>, writer: string, n: number): boolean {
@@ -172,8 +181,12 @@ export async function* pages(
 function envelopeOf(row: string): Envelope[] {
   try {
     const { envelope } = decodeParked(row);
-    return typeof envelope?.to === 'string' && typeof envelope.type === 'string' ? [envelope] : [];
+    return isEnvelope(envelope) ? [envelope] : [];
   } catch {
     return [];
   }
+}
+
+function isEnvelope(envelope: Partial<Envelope> | undefined): envelope is Envelope {
+  return typeof envelope?.to === 'string' && typeof envelope.type === 'string' && typeof envelope.id === 'string';
 }

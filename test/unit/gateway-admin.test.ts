@@ -59,8 +59,11 @@ function sourcesWith(done: string[] | undefined): AdminSources {
         { slot: 1, incarnation: 4, status: 'running', actors: 3, lagMs: 2, heapUsedBytes: 1_000, ...calm, exits: 3 },
         { slot: 2, incarnation: 1, status: 'gone', actors: 0, lagMs: 0, heapUsedBytes: 0, ...calm, exits: 1 },
       ],
-      shards: () => [{ shard: 's0', held: true, epoch: 9, seq: 1, inHand: 0, outbox: 0, delayed: 0 }],
-      parked: () => [],
+      shards: () => [{ shard: 's0', held: true, epoch: 9, seq: 1, inHand: 0, outbox: 0, delayed: 4 }],
+      parked: () => [
+        { address: '/ledger/asleep', waiting: 7, hold: { why: 'paused', text: 'for the night' } },
+        { address: '/ledger/a', waiting: 600 },
+      ],
       deadLetters: async ({ after, limit }) => ({
         items: [
           {
@@ -167,6 +170,8 @@ describe('the admin edge', () => {
     assert.equal((await get<Node>('/admin/v1/supervisors/%2F')).body.address, '/');
     const nobody = await get<Problem>('/admin/v1/actors/%2Fnobody');
     assert.deepEqual([nobody.status, nobody.body.reason], [404, 'NOT_FOUND']);
+    const asleep = await get<Problem>('/admin/v1/actors/ledger/asleep');
+    assert.match(asleep.body.detail, /is held \(paused\): for the night; 7 messages wait/);
     assert.equal((await get<Problem>('/admin/v1/actors/%2Fa%2F..')).body.reason, 'INVALID_ADDRESS');
   });
 
@@ -274,6 +279,10 @@ describe('the admin edge', () => {
       assert.match(text, /^troupe_thread_exits_total\{thread="1"\} 3$/m);
       assert.match(text, /^troupe_thread_heap_limit_bytes\{thread="1"\} 4000$/m);
       assert.match(text, /^troupe_tells_total 3$/m);
+      assert.match(text, /^# TYPE troupe_passivations_total counter\ntroupe_passivations_total 0$/m);
+      assert.match(text, /^troupe_parked_addresses\{why="paused"\} 1$/m);
+      assert.match(text, /^troupe_parked_waiting\{why="busy"\} 600$/m);
+      assert.match(text, /^troupe_delayed_messages 4$/m);
       assert.match(text, /^# TYPE troupe_open_asks gauge$/m);
       assert.ok(!text.includes('/ledger/'));
     }

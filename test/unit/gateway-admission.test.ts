@@ -21,7 +21,10 @@ test('a message at every bound passes', () => {
     headers,
     timeoutMs: limits.askTimeoutMaxMs,
     delivery: 'at-least-once',
+    priority: 'low',
+    delayMs: limits.delayMaxMs,
   });
+  assert.deepEqual([admitted.message.priority, admitted.message.delayMs], ['low', limits.delayMaxMs]);
   assert.deepEqual(admitted.message.headers, headers);
   const longest = json(JSON.stringify('x'.repeat(limits.payloadBytes - 2)));
   assert.equal(longest.byteLength, limits.payloadBytes);
@@ -41,6 +44,11 @@ const refused: [name: string, raw: RawMessage, reason: ErrorReason, field?: stri
   ['a type with a line break', { ...good, type: 'a\nb' }, 'INVALID_MESSAGE', 'type'],
   ['a long type', { ...good, type: 't'.repeat(129) }, 'INVALID_MESSAGE', 'type'],
   ['an unknown delivery', { ...good, delivery: 'exactly-once' }, 'INVALID_MESSAGE', 'delivery'],
+  ['an unknown priority', { ...good, priority: 'urgent' }, 'INVALID_MESSAGE', 'priority'],
+  ['a delay of two years', { ...good, delayMs: 2 * limits.delayMaxMs }, 'INVALID_MESSAGE', 'delay'],
+  ['a delay into the past', { ...good, delayMs: -1 }, 'INVALID_MESSAGE', 'delay'],
+  ['a delay that is no number', { ...good, delayMs: '5s' }, 'INVALID_MESSAGE', 'delay'],
+  ['a delay in memory', { ...good, delayMs: 1, delivery: 'at-most-once' }, 'INVALID_MESSAGE', 'delay'],
   ['a timeout that is over', { ...good, timeoutMs: 0 }, 'DEADLINE_EXCEEDED'],
   ['a timeout of two days', { ...good, timeoutMs: 2 * limits.askTimeoutMaxMs }, 'INVALID_MESSAGE', 'timeout'],
   ['a payload over 1 MiB', { ...good, payload: 'x'.repeat(limits.payloadBytes) }, 'PAYLOAD_TOO_LARGE'],

@@ -90,6 +90,27 @@ describe('the gRPC edge', () => {
     assert.deepEqual(messaging.told, [message]);
   });
 
+  test('hands over priority, and the delay of a tell, unary and over a channel', async () => {
+    const channel = client.channel();
+    for (const sender of [client, channel]) {
+      await sender.tell({ ...good, priority: 'high', delayMs: 86_400_000.5 });
+      await sender.ask({ ...good, priority: 'low' });
+      await assert.rejects(sender.tell({ ...good, delayMs: -1 }), failsWith('INVALID_MESSAGE'));
+    }
+    await channel.close();
+    const delayed = { ...good, payload: {}, priority: 'high', delayMs: 86_400_001 };
+    assert.deepEqual(messaging.told, [delayed, delayed]);
+    assert.deepEqual(
+      messaging.asked.map(({ message }) => message.priority),
+      ['low', 'low'],
+    );
+    const reflected = await reflectedClient(edge.address, 'troupe.v1.ActorService');
+    await reflected.call('Tell', { ...good, priority: 'PRIORITY_HIGH', delay: { seconds: 2, nanos: 500_000_000 } });
+    assert.equal(messaging.told.at(-1)?.delayMs, 2_500);
+    await assert.rejects(reflected.call('Tell', { ...good, priority: 9 }), { code: status.INVALID_ARGUMENT });
+    reflected.close();
+  });
+
   test('streams chunks in order before the reply', async () => {
     messaging.answer = (_message, { onChunk }) => {
       for (let n = 0; n < 500; n += 1) onChunk?.(n);

@@ -59,6 +59,25 @@ describe('the HTTP edge', () => {
     );
   });
 
+  test('priority and delay reach the runtime; a delay it cannot keep, or on an ask, is refused', async () => {
+    const told = await post('/v1/tell', { ...good, priority: 'high', delay: '1.5s' });
+    assert.equal(told.status, 202);
+    assert.deepEqual(messaging.told, [{ ...good, payload: {}, priority: 'high', delayMs: 1_500 }]);
+    await post('/v1/ask', { ...good, priority: 'low' });
+    assert.equal(messaging.asked[0]?.message.priority, 'low');
+    for (const [path, body, says] of [
+      ['/v1/tell', { ...good, delay: '5' }, /^delay: .*1\.5s/],
+      ['/v1/tell', { ...good, delay: '8761h' }, /^delay: must be 0 to 365 days/],
+      ['/v1/tell', { ...good, delay: '5s', delivery: 'at-most-once' }, /^delay: .*durable/],
+      ['/v1/ask', { ...good, delay: '5s' }, /^delay: unknown field/],
+      ['/v1/tell', { ...good, priority: 'urgent' }, /^priority: /],
+    ] as const) {
+      const problem = await problemOf(await post(path, body));
+      assert.equal(problem.reason, 'INVALID_MESSAGE');
+      assert.match(problem.detail, says);
+    }
+  });
+
   const badInputs: [name: string, body: unknown, status: number, reason: ErrorReason, says: RegExp][] = [
     ['a bad address', { ...good, to: 'agents' }, 400, 'INVALID_ADDRESS', /begin with/],
     ['a reserved type', { ...good, type: 'xstate.stop' }, 400, 'INVALID_MESSAGE', /reserved/],

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { checkUpgrade } from '../../ops/upgrade/check.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { createMemoryEngine, createMemorySpace } from '../../runtime/engines/index.ts';
+import { createMemoryEngine, createMemorySpace, type Engine, type Table } from '../../runtime/engines/index.ts';
 import { TroupeError } from '../../runtime/index.ts';
 import { shards, startWorld } from '../support/world.ts';
 
@@ -17,6 +17,25 @@ const lives: Readonly<Record<string, readonly string[]>> = {
   full: ['1', '2', '3', '4', '5', '6'].map((item) => `add ${item}`),
   packedFull: [...['1', '2', '3', '4', '5', '6'].map((item) => `add ${item}`), 'pack'],
 };
+
+const check = (engine: Engine) =>
+  checkUpgrade({
+    reading: {
+      description: 'memory',
+      shards,
+      store: engine.store,
+      transport: engine.transport,
+      nowMs: async () => systemClock.now(),
+      close: () => engine.close(),
+    },
+    namespace: 'world',
+    shards: 16,
+    app: new URL('../apps/orders-next.ts', import.meta.url).pathname,
+    application: {},
+    turnLimitMs: 5_000,
+    examples: 10,
+    clock: systemClock,
+  });
 
 test('what the check calls unreadable is parked with the same words, and everything else lives on', async (t) => {
   const space = createMemorySpace();
@@ -36,23 +55,7 @@ test('what the check calls unreadable is parked with the same words, and everyth
   const engine = createMemoryEngine({ namespace: 'world', shards, space });
   await engine.open();
   const before = structuredClone(space);
-  const report = await checkUpgrade({
-    reading: {
-      description: 'memory',
-      shards,
-      store: engine.store,
-      transport: engine.transport,
-      nowMs: async () => systemClock.now(),
-      close: () => engine.close(),
-    },
-    namespace: 'world',
-    shards: 16,
-    app: new URL('../apps/orders-next.ts', import.meta.url).pathname,
-    application: {},
-    turnLimitMs: 5_000,
-    examples: 10,
-    clock: systemClock,
-  });
+  const report = await check(engine);
   assert.ok(isDeepStrictEqual(space, before), 'the check changes nothing');
   assert.match(report.notes.join(), /has 4 shards: a node that is to have 16 would not start/);
   const foretold = new Map(
@@ -83,4 +86,37 @@ test('what the check calls unreadable is parked with the same words, and everyth
         return true;
       });
   }
+});
+
+test('what Troupe did not write is passed over, and damaged marks are said', async () => {
+  const engine = createMemoryEngine({ namespace: 'world', shards });
+  await engine.open();
+  const jobs = [
+    'garbage',
+    'null',
+    '{"writer":"node:1","entries":[null,7,{"n":1},{"n":"2","envelope":{"to":"/orders/a","type":"add","id":"x"}}]}',
+    '{"writer":"node:1","entries":[{"n":3,"prev":1,"envelope":{"to":5,"type":"add","id":"x"}}]}',
+  ];
+  for (const job of jobs) await engine.transport.add('s0', job);
+  const rows: [Table, string, string][] = [
+    ['parked', '/orders/a 11000000000000001', 'garbage'],
+    ['delayed', 'x', '{"envelope":null}'],
+    ['park', '/orders/a', 'garbage'],
+    ['actor', '/orders/a', 'garbage'],
+  ];
+  const put = ([table, key, value]: [Table, string, string]) => ({ op: 'put', table, key, value }) as const;
+  const lease = await engine.leases.acquire('s0', { node: 1, ttlMs: 60_000 });
+  assert.ok('nonce' in lease);
+  await engine.store.commit('s0', lease, rows.map(put));
+  const { breaks, looked } = await check(engine);
+  assert.deepEqual(
+    breaks.flatMap(({ break: sort, examples }) => examples.map(({ why }) => `${sort} ${why}`)),
+    ['unreadable the stored record is damaged: it is not what Troupe writes'],
+  );
+  assert.deepEqual([looked.snapshots, looked.messages], [1, 0]);
+
+  const good = { to: '/orders/a', type: 'pack', id: 'x', payload: {}, delivery: 'at-least-once', attempt: 1 };
+  await engine.transport.add('s0', JSON.stringify({ writer: 'node:1', entries: [{ n: 4, prev: 3, envelope: good }] }));
+  await engine.store.commit('s0', { nonce: lease.nonce, seq: lease.seq + 1 }, [put(['in', 'node:1', 'garbage'])]);
+  await assert.rejects(check(engine), { name: 'CommandFailed', exitCode: 98, message: /what s0 has taken is damaged/ });
 });

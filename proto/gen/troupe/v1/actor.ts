@@ -41,6 +41,24 @@ export namespace Delivery {
   export type DELIVERY_AT_LEAST_ONCE = typeof Delivery.DELIVERY_AT_LEAST_ONCE;
 }
 
+/** Among the messages that wait for one actor, the more urgent go first; order is kept within a class. */
+export const Priority = {
+  /** PRIORITY_UNSPECIFIED - As PRIORITY_NORMAL. */
+  PRIORITY_UNSPECIFIED: 0,
+  PRIORITY_HIGH: 1,
+  PRIORITY_NORMAL: 2,
+  PRIORITY_LOW: 3,
+} as const;
+
+export type Priority = typeof Priority[keyof typeof Priority];
+
+export namespace Priority {
+  export type PRIORITY_UNSPECIFIED = typeof Priority.PRIORITY_UNSPECIFIED;
+  export type PRIORITY_HIGH = typeof Priority.PRIORITY_HIGH;
+  export type PRIORITY_NORMAL = typeof Priority.PRIORITY_NORMAL;
+  export type PRIORITY_LOW = typeof Priority.PRIORITY_LOW;
+}
+
 export interface TellRequest {
   /** Address of the actor, such as /agents/claude. */
   to: string;
@@ -58,6 +76,11 @@ export interface TellRequest {
   delivery: Delivery;
   /** The message's headers: lower-case names, traceparent among them. At most 32, each at most 2 KiB. */
   headers: { [key: string]: string };
+  priority: Priority;
+  /** Time until the message may be handled, at most 365 days. Makes it at-least-once; it keeps no order with others. */
+  delay:
+    | Duration
+    | undefined;
   /** Refused when set: the runtime alone says who sent a message. */
   from: string;
 }
@@ -91,6 +114,7 @@ export interface AskRequest {
   delivery: Delivery;
   /** The message's headers: lower-case names, traceparent among them. At most 32, each at most 2 KiB. */
   headers: { [key: string]: string };
+  priority: Priority;
   /** Refused when set: the runtime alone says who sent a message. */
   from: string;
 }
@@ -124,6 +148,7 @@ export interface StreamRequest {
   delivery: Delivery;
   /** The message's headers: lower-case names, traceparent among them. At most 32, each at most 2 KiB. */
   headers: { [key: string]: string };
+  priority: Priority;
   /** Refused when set: the runtime alone says who sent a message. */
   from: string;
 }
@@ -195,7 +220,7 @@ export interface ResponseFrame {
 }
 
 function createBaseTellRequest(): TellRequest {
-  return { to: "", type: "", payload: undefined, delivery: 0, headers: {}, from: "" };
+  return { to: "", type: "", payload: undefined, delivery: 0, headers: {}, priority: 0, delay: undefined, from: "" };
 }
 
 export const TellRequest: MessageFns<TellRequest> = {
@@ -220,6 +245,12 @@ export const TellRequest: MessageFns<TellRequest> = {
     globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
       TellRequest_HeadersEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
     });
+    if (message.priority !== 0) {
+      writer.uint32(72).int32(message.priority);
+    }
+    if (message.delay !== undefined) {
+      Duration.encode(message.delay, writer.uint32(82).fork()).join();
+    }
     if (message.from !== "") {
       writer.uint32(122).string(message.from);
     }
@@ -290,6 +321,22 @@ export const TellRequest: MessageFns<TellRequest> = {
             }
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.delay = Duration.decode(reader, reader.uint32());
+            continue;
+          }
           case 15: {
             if (tag !== 122) {
               break;
@@ -341,6 +388,10 @@ export const TellRequest: MessageFns<TellRequest> = {
       },
       {},
     );
+    message.priority = object.priority ?? 0;
+    message.delay = (object.delay !== undefined && object.delay !== null)
+      ? Duration.fromPartial(object.delay)
+      : undefined;
     message.from = object.from ?? "";
     return message;
   },
@@ -469,7 +520,7 @@ export const TellResponse: MessageFns<TellResponse> = {
 };
 
 function createBaseAskRequest(): AskRequest {
-  return { to: "", type: "", payload: undefined, timeout: undefined, delivery: 0, headers: {}, from: "" };
+  return { to: "", type: "", payload: undefined, timeout: undefined, delivery: 0, headers: {}, priority: 0, from: "" };
 }
 
 export const AskRequest: MessageFns<AskRequest> = {
@@ -497,6 +548,9 @@ export const AskRequest: MessageFns<AskRequest> = {
     globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
       AskRequest_HeadersEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
     });
+    if (message.priority !== 0) {
+      writer.uint32(72).int32(message.priority);
+    }
     if (message.from !== "") {
       writer.uint32(122).string(message.from);
     }
@@ -575,6 +629,14 @@ export const AskRequest: MessageFns<AskRequest> = {
             }
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
           case 15: {
             if (tag !== 122) {
               break;
@@ -629,6 +691,7 @@ export const AskRequest: MessageFns<AskRequest> = {
       },
       {},
     );
+    message.priority = object.priority ?? 0;
     message.from = object.from ?? "";
     return message;
   },
@@ -783,7 +846,7 @@ export const AskResponse: MessageFns<AskResponse> = {
 };
 
 function createBaseStreamRequest(): StreamRequest {
-  return { to: "", type: "", payload: undefined, timeout: undefined, delivery: 0, headers: {}, from: "" };
+  return { to: "", type: "", payload: undefined, timeout: undefined, delivery: 0, headers: {}, priority: 0, from: "" };
 }
 
 export const StreamRequest: MessageFns<StreamRequest> = {
@@ -811,6 +874,9 @@ export const StreamRequest: MessageFns<StreamRequest> = {
     globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
       StreamRequest_HeadersEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
     });
+    if (message.priority !== 0) {
+      writer.uint32(72).int32(message.priority);
+    }
     if (message.from !== "") {
       writer.uint32(122).string(message.from);
     }
@@ -889,6 +955,14 @@ export const StreamRequest: MessageFns<StreamRequest> = {
             }
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
           case 15: {
             if (tag !== 122) {
               break;
@@ -943,6 +1017,7 @@ export const StreamRequest: MessageFns<StreamRequest> = {
       },
       {},
     );
+    message.priority = object.priority ?? 0;
     message.from = object.from ?? "";
     return message;
   },

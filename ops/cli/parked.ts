@@ -1,0 +1,38 @@
+import { Command } from 'commander';
+import type { ParkedView } from '../../runtime/messaging.ts';
+import { callAdmin, type NodeOptions, runningNode, withNodeOptions } from './node-client.ts';
+import { type OutputFormat, outputOption, print, printJson, say, table } from './output.ts';
+
+/** `troupe parked`: addresses whose durable mail waits in the store, or that are held, and why. */
+export function parkedCommand(): Command {
+  return withNodeOptions(
+    new Command('parked')
+      .description('list the addresses whose durable mail is parked, or that are held, and why')
+      .addOption(outputOption()),
+  ).action(async (options: NodeOptions & { output: OutputFormat }) => {
+    const page = (await callAdmin(runningNode(options), '/admin/v1/parked')) as { readonly items: ParkedView[] };
+    if (options.output === 'json') return printJson(page);
+    if (options.output === 'jsonl') for (const item of page.items) printJson(item, 'jsonl');
+    else if (page.items.length === 0) say('nothing is parked or held');
+    else printParked(page.items);
+  });
+}
+
+function printParked(parked: readonly ParkedView[]): void {
+  print(parkedTable(parked));
+  if (parked.some(({ hold }) => hold?.why === 'unreadable'))
+    say('an unreadable snapshot waits for code that fits it; see what breaks with: troupe upgrade check');
+}
+
+function parkedTable(parked: readonly ParkedView[]): string {
+  return table(
+    ['ADDRESS', 'WAITING', 'WHY', 'UNTIL', 'TEXT'],
+    parked.map(({ address, waiting, hold }) => [
+      address,
+      String(waiting),
+      hold?.why ?? 'busy',
+      hold?.untilMs === undefined ? '-' : new Date(hold.untilMs).toISOString(),
+      hold === undefined ? 'its mail comes back as it is handled' : (hold.text.split('\n')[0] ?? ''),
+    ]),
+  );
+}
