@@ -55,6 +55,8 @@ export interface Activations {
   pause(address: Address, reason: string): Promise<void>;
   /** Lets a held address go on, whatever held it. Resolves when that is committed. */
   resume(address: Address): Promise<void>;
+  /** With what reason an address is paused, as far as its shard is held here. */
+  pauseOf(address: Address): string | undefined;
   /** Calls back once for each life that ended without `stop`. */
   onExit(listener: (exit: ActivationExit) => void): void;
 }

@@ -2,7 +2,6 @@ import type { RestartIntensity, RestartType } from '../runtime/define-app.ts';
 import type { ErrorData } from '../runtime/errors.ts';
 import type { ChildLife, Restart } from './child-life.ts';
 import type { ChildSpec, SupervisorSpec } from './child-spec.ts';
-import { type Hold, type HoldKind, heldText } from './holds.ts';
 import { type ExitCause, exitKindOf, type Strategy } from './strategy.ts';
 import type { Supervisor, SupervisorState } from './supervisor.ts';
 
@@ -57,8 +56,9 @@ export interface Surroundings {
   groupOf(spec: ChildSpec): Supervisor | undefined;
   /** Lives of a child under former lives of its supervisor. */
   livesBefore(spec: ChildSpec): number;
-  /** What an operator has done about an address or something above it. */
-  heldBy(kind: HoldKind, spec: ChildSpec): Hold | undefined;
+  /** Why an operator's order keeps an address from running, or from taking messages. */
+  stopOver(spec: ChildSpec): string | undefined;
+  pauseOver(spec: ChildSpec): string | undefined;
 }
 
 export function describeChild(
@@ -69,16 +69,16 @@ export function describeChild(
   const last = life?.lastExit;
   const status = statusOf(life);
   const isDown = status === 'stopped' || status === 'failed';
-  const hold =
-    (isDown ? surroundings.heldBy('stopped', spec) : undefined) ??
-    (status === 'running' ? surroundings.heldBy('paused', spec) : undefined);
+  const stopped = isDown ? surroundings.stopOver(spec) : undefined;
+  const paused = status === 'running' ? surroundings.pauseOver(spec) : undefined;
+  const held = stopped ?? paused;
   const error: ErrorData | undefined =
-    hold === undefined ? last?.error : { reason: 'PARKED', message: heldText(hold), outcome: 'not_started' };
+    held === undefined ? last?.error : { reason: 'PARKED', message: held, outcome: 'not_started' };
   return {
     address: spec.address,
     role: spec.role,
     kind: spec.role === 'actor' ? spec.definition.kind : spec.role,
-    status: hold?.kind ?? status,
+    status: stopped !== undefined ? 'stopped' : paused !== undefined ? 'paused' : status,
     ...(spec.role === 'supervisor' ? { strategy: spec.strategy, intensity: spec.intensity } : {}),
     restarts: Math.max(0, (life?.lives ?? 0) - (life?.naps ?? 0) + surroundings.livesBefore(spec) - 1),
     incarnation: life?.incarnation ?? 0,

@@ -1,7 +1,7 @@
 /**
- * What an operator has stopped or paused. A hold stands for an address and all below it, also for what does not live
- * yet; it outlives restarts of the supervisors above. This table dies with the node: a stop is for this life of the
- * node, as in OTP, and what is to outlive it (a paused actor) is kept by the runtime.
+ * What an operator has stopped. A hold stands for an address and all below it, also for what does not live yet; it
+ * outlives restarts of the supervisors above, and dies with the node: a stop is for this life of the node, as in OTP.
+ * (A pause is kept by the runtime, and outlives the node.)
  */
 
 import { type Address, parentOf } from '../runtime/address.ts';
@@ -9,12 +9,10 @@ import { TroupeError } from '../runtime/errors.ts';
 import { limits } from '../runtime/limits.ts';
 import type { ActorSpec } from './child-spec.ts';
 
-export type HoldKind = 'stopped' | 'paused';
-
 export interface Hold {
-  readonly kind: HoldKind;
   readonly address: Address;
-  readonly reason: string;
+  /** Who is held and why, and how it is let go. */
+  readonly text: string;
   /** The child that an actor had spawned, to be started again; the tree knows all others. */
   spawned?: ActorSpec;
 }
@@ -22,46 +20,44 @@ export interface Hold {
 export interface Holds {
   /** @throws TroupeError `UNAVAILABLE` when there are too many */
   set(hold: Hold): void;
-  at(kind: HoldKind, address: Address): Hold | undefined;
+  at(address: Address): Hold | undefined;
   /** The hold of an address or of the nearest one above it. */
-  over(kind: HoldKind, address: Address): Hold | undefined;
+  over(address: Address): Hold | undefined;
   /** Lets go of an address and of all below it; the topmost come first. */
-  release(address: Address): Hold[];
-  /** Lets go of the stop of an address alone. */
-  releaseStop(address: Address): void;
+  releaseBelow(address: Address): Hold[];
+  /** Lets go of an address alone. */
+  release(address: Address): void;
 }
 
 export function createHolds(): Holds {
-  const byKind = { stopped: new Map<Address, Hold>(), paused: new Map<Address, Hold>() };
+  const holds = new Map<Address, Hold>();
   return {
     set(hold) {
-      const holds = byKind[hold.kind];
       if (!holds.has(hold.address) && holds.size >= limits.heldSubtrees)
         throw new TroupeError(
           'UNAVAILABLE',
-          `${limits.heldSubtrees} subtrees are ${hold.kind}; resume some, or name one above`,
+          `${limits.heldSubtrees} parts of the tree are stopped; resume some, or stop one above them`,
         );
       holds.set(hold.address, hold);
     },
-    at: (kind, address) => byKind[kind].get(address),
-    over(kind, address) {
-      const holds = byKind[kind];
-      if (holds.size === 0) return undefined;
-      for (let at: Address | undefined = address; at !== undefined; at = parentOf(at)) {
-        const hold = holds.get(at);
-        if (hold !== undefined) return hold;
-      }
-      return undefined;
-    },
-    release(address) {
-      const released = [...byKind.stopped.values(), ...byKind.paused.values()].filter((hold) =>
-        isWithin(hold.address, address),
-      );
-      for (const hold of released) byKind[hold.kind].delete(hold.address);
+    at: (address) => holds.get(address),
+    over: (address) => (holds.size === 0 ? undefined : nearest(address, (at) => holds.get(at))),
+    releaseBelow(address) {
+      const released = [...holds.values()].filter((hold) => isWithin(hold.address, address));
+      for (const hold of released) holds.delete(hold.address);
       return released.sort((left, right) => left.address.length - right.address.length);
     },
-    releaseStop: (address) => void byKind.stopped.delete(address),
+    release: (address) => void holds.delete(address),
   };
+}
+
+/** What is found at an address, or at the nearest one above it where something is. */
+export function nearest<T>(address: Address, find: (at: Address) => T | undefined): T | undefined {
+  for (let at: Address | undefined = address; at !== undefined; at = parentOf(at)) {
+    const found = find(at);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** Whether an address is `root` or stands below it. */
@@ -70,6 +66,7 @@ export function isWithin(address: string, root: string): boolean {
 }
 
 /** Says who is held and why, and how it is let go. */
-export function heldText({ kind, address, reason }: Hold): string {
-  return `${address} was ${kind} by an operator${reason === '' ? '' : ` (${reason})`}; let it go on with: troupe resume ${address}`;
+export function heldText(done: 'stopped' | 'paused', address: Address, reason: string): string {
+  const why = reason === '' ? '' : ` (${reason})`;
+  return `${address} was ${done} by an operator${why}; let it go on with: troupe resume ${address}`;
 }

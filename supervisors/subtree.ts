@@ -3,24 +3,20 @@
  * restart it, pause it and let it go on. None of it is charged to a budget, and each ends in time: a start that takes
  * longer goes on by itself.
  *
- * A stop is for this life of the node; durable mail is kept meanwhile. A pause is kept by the runtime for each actor
- * that it meets; in this life of the node it also meets those that come to life below the address.
+ * A stop is for this life of the node; durable mail is kept meanwhile. A pause is kept by the runtime, for the address
+ * and for each actor below it, also for those that come to life later; it lasts until it is resumed.
  */
 
 import { type Address, isSystemAddress, nameOf, parentOf, parseAddress } from '../runtime/address.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { TroupeError } from '../runtime/errors.ts';
+import type { ParkedView } from '../runtime/messaging.ts';
+import type { Activations } from '../runtime/supervision.ts';
 import { inTime } from './deadlines.ts';
 import type { TreeNode, TreeStatus } from './describe.ts';
-import { type Hold, type HoldKind, type Holds, heldText, isWithin } from './holds.ts';
+import { type Hold, type Holds, heldText, isWithin, nearest } from './holds.ts';
 import { type Places, specifiedAt, supervisorAbove } from './presence.ts';
 import type { SpawnedGroups } from './spawned.ts';
-
-/** How the runtime pauses an actor: it takes no message, and its durable mail is kept, until it is resumed. */
-export interface Pausing {
-  pause(address: Address, reason: string): Promise<void>;
-  resume(address: Address): Promise<void>;
-}
 
 export interface SubtreeOutcome {
   readonly address: string;
@@ -39,7 +35,7 @@ export interface SubtreeActions {
    * stopped, `ACTOR_FAILED`, `UNAVAILABLE` when it did not start
    */
   restart(address: string): Promise<SubtreeOutcome>;
-  /** Its actors take no messages from now on. @throws TroupeError `UNAVAILABLE` */
+  /** Its actors take no messages from now on, over restarts of the node too. @throws TroupeError `UNAVAILABLE` */
   pause(address: string, reason?: string): Promise<SubtreeOutcome>;
   /** Undoes `stop` and `pause`, there and below. @throws TroupeError `INVALID_MESSAGE` when something above is held */
   resume(address: string): Promise<SubtreeOutcome>;
@@ -50,7 +46,9 @@ export interface SubtreeOptions {
   readonly holds: Holds;
   readonly places: Places;
   readonly groups: SpawnedGroups;
-  readonly pausing: Pausing | undefined;
+  readonly activations: Pick<Activations, 'pause' | 'resume' | 'pauseOf'>;
+  /** Every address that the runtime holds. */
+  readonly parked: () => readonly Pick<ParkedView, 'address' | 'hold'>[];
   readonly describe: (address: string) => TreeNode | undefined;
 }
 
@@ -60,7 +58,7 @@ const orderMs = 20_000;
 const actorsAtOnce = 64;
 
 export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
-  const { clock, holds, places, groups, describe } = options;
+  const { clock, holds, places, groups, activations, describe } = options;
 
   /** @throws TroupeError */
   function known(text: string): Address {
@@ -74,25 +72,28 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
       throw new TroupeError('INVALID_ADDRESS', `${address} belongs to the runtime: it can only be read`);
     const isThere =
       places.has(address) ||
-      holds.at('stopped', address) !== undefined ||
+      holds.at(address) !== undefined ||
       typeof specifiedAt(address, places, groups) === 'object';
     if (!isThere)
       throw new TroupeError('NOT_FOUND', `nothing in the tree has the address ${address}; see: troupe tree`);
     return address;
   }
 
-  /** @throws TroupeError `INVALID_MESSAGE` when something above is held */
-  function refuseBelow(kind: HoldKind, address: Address): void {
+  /** @throws TroupeError `INVALID_MESSAGE` */
+  function refuseBelow(what: (parent: Address) => string | undefined, address: Address): void {
     const parent = parentOf(address);
-    const hold = parent === undefined ? undefined : holds.over(kind, parent);
-    if (hold !== undefined) throw new TroupeError('INVALID_MESSAGE', heldText(hold));
+    const text = parent === undefined ? undefined : what(parent);
+    if (text !== undefined) throw new TroupeError('INVALID_MESSAGE', text);
   }
+
+  const stopOver = (address: Address): string | undefined => holds.over(address)?.text;
+  const pauseOver = (address: Address): string | undefined => nearest(address, (at) => activations.pauseOf(at));
 
   function outcome(address: Address, actorsBefore = 0): SubtreeOutcome {
     const node = describe(address);
-    const held = holds.over('stopped', address) ?? holds.over('paused', address);
+    const isPaused = stopOver(address) === undefined && pauseOver(address) !== undefined;
     const actors = Math.max(actorsBefore, actorsIn(node).length);
-    return { address, status: node?.status ?? held?.kind ?? 'stopped', actors };
+    return { address, status: node?.status ?? (isPaused ? 'paused' : 'stopped'), actors };
   }
 
   /** Starts what was stopped, or starts anew what runs. An actor on demand that is not awake stays so unless `wake`. */
@@ -111,65 +112,67 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
     }
   }
 
-  async function forActors(addresses: readonly Address[], act: (address: Address) => Promise<void>): Promise<void> {
-    for (let from = 0; from < addresses.length; from += actorsAtOnce)
-      await Promise.all(addresses.slice(from, from + actorsAtOnce).map(act));
+  async function forActors(actors: Iterable<Address>, act: (address: Address) => Promise<void>): Promise<void> {
+    const addresses = [...actors];
+    const actOnAll = async (): Promise<void> => {
+      for (let from = 0; from < addresses.length; from += actorsAtOnce)
+        await Promise.all(addresses.slice(from, from + actorsAtOnce).map(act));
+    };
+    if (!(await inTime(clock, orderMs, actOnAll())))
+      throw new TroupeError(
+        'UNAVAILABLE',
+        'the storage engine did not take all of it in time; give the order once more',
+      );
   }
 
   return {
     async stop(text, reason = '') {
       const address = known(text);
       const supervisor = supervisorAbove(address, places, groups);
-      const life = supervisor?.child(nameOf(address));
-      const isSpawned = !places.has(parentOf(address) ?? '/') && life?.spec.role === 'actor';
+      const spec = supervisor?.child(nameOf(address))?.spec;
       const { actors } = outcome(address);
-      const former = holds.at('stopped', address);
-      const spawned = isSpawned ? (life.spec as NonNullable<Hold['spawned']>) : former?.spawned;
-      holds.set({ kind: 'stopped', address, reason, ...(spawned === undefined ? {} : { spawned }) });
-      await supervisor?.holdChild(nameOf(address));
       const parent = parentOf(address);
+      const spawned = spec?.role === 'actor' && !places.has(parent ?? '/') ? spec : holds.at(address)?.spawned;
+      holds.set({ address, text: heldText('stopped', address, reason), ...(spawned && { spawned }) });
+      await supervisor?.holdChild(nameOf(address));
       // Its name is free, for whoever brings it back.
-      if (isSpawned && parent !== undefined) groups.ended(parent, nameOf(address));
+      if (parent !== undefined) groups.ended(parent, nameOf(address));
       return outcome(address, actors);
     },
 
     async restart(text) {
       const address = known(text);
-      refuseBelow('stopped', address);
-      const spawned = holds.at('stopped', address)?.spawned;
-      holds.releaseStop(address);
+      refuseBelow(stopOver, address);
+      const spawned = holds.at(address)?.spawned;
+      holds.release(address);
       await inTime(clock, orderMs, renew(address, true, spawned));
       return outcome(address);
     },
 
     async pause(text, reason = '') {
       const address = known(text);
-      const { pausing } = options;
-      if (pausing === undefined) throw new TroupeError('UNAVAILABLE', 'the actors of this node cannot be paused');
-      const hold: Hold = { kind: 'paused', address, reason };
-      holds.set(hold);
-      await forActors(actorsIn(describe(address)), (actor) => pausing.pause(actor, heldText(hold)));
+      const why = heldText('paused', address, reason);
+      // The topmost first: what comes to life meanwhile looks upwards.
+      const actors = new Set([address, ...actorsIn(describe(address))]);
+      await forActors(actors, (actor) => activations.pause(actor, why));
       return outcome(address);
     },
 
     async resume(text) {
       const address = known(text);
-      refuseBelow('stopped', address);
-      refuseBelow('paused', address);
-      const released = holds.release(address);
-      const stopped = released.filter(({ kind }) => kind === 'stopped');
+      refuseBelow(stopOver, address);
+      refuseBelow(pauseOver, address);
+      const awake = actorsIn(describe(address)).filter((actor) => activations.pauseOf(actor) !== undefined);
+      const kept = options
+        .parked()
+        .flatMap(({ address: at, hold }) => (hold === undefined || hold.why === 'backoff' ? [] : [at as Address]));
+      const actors = new Set([address, ...awake, ...kept.filter((at) => isWithin(at, address))]);
+      await forActors(actors, (actor) => activations.resume(actor));
+      const stopped = holds.releaseBelow(address);
       // What stands below one that has just been started is up already.
       for (const { address: at, spawned } of stopped)
         if (!stopped.some((other) => other.address !== at && isWithin(at, other.address)))
           await inTime(clock, orderMs, renew(at, false, spawned));
-      const { pausing } = options;
-      const actors = new Set([...actorsIn(describe(address)), ...released.map((hold) => hold.address)]);
-      if (places.get(parentOf(address) ?? '/')?.spec.onDemand === true) actors.add(address);
-      if (pausing !== undefined)
-        await forActors(
-          [...actors].filter((actor) => !places.has(actor)),
-          (actor) => pausing.resume(actor),
-        );
       return outcome(address);
     },
   };

@@ -23,6 +23,7 @@ import type { App, RestartIntensity } from '../runtime/define-app.ts';
 import { type ErrorData, TroupeError } from '../runtime/errors.ts';
 import { limits } from '../runtime/limits.ts';
 import { type Log, silentLog } from '../runtime/log.ts';
+import type { ParkedView } from '../runtime/messaging.ts';
 import { type Random, systemRandom } from '../runtime/random.ts';
 import type { Activations, HeldActor, HostSlots, LifeNews, SupervisionPort } from '../runtime/supervision.ts';
 import type { ChildPort } from './carry-out.ts';
@@ -30,12 +31,12 @@ import type { ChildNews } from './child-life.ts';
 import { type ActorSpec, type ChildSpec, defaultIntensity, type SupervisorSpec, specsOf } from './child-spec.ts';
 import { createDeadlines, inTime } from './deadlines.ts';
 import { describeChild, type SupervisorReport, type Surroundings, type TreeNode, type TreeStatus } from './describe.ts';
-import { createHolds, heldText } from './holds.ts';
+import { createHolds, nearest } from './holds.ts';
 import { createPacer } from './pace.ts';
 import { ensure, type Place, placesBelow, presence, specifiedAt, supervisorAbove } from './presence.ts';
 import { createSpawnedGroups, spawnedSpec } from './spawned.ts';
 import { createStartGate } from './start-gate.ts';
-import { createSubtreeActions, type Pausing, type SubtreeActions } from './subtree.ts';
+import { createSubtreeActions, type SubtreeActions } from './subtree.ts';
 import { createSupervisor, type Supervisor, type SupervisorOptions } from './supervisor.ts';
 import { threadExit, threadPort, threadsAddress, threadsSpec } from './threads.ts';
 import { createTreeEvents, type TreeEvent } from './tree-events.ts';
@@ -45,8 +46,8 @@ export interface TreeOptions {
   readonly activations: Activations;
   /** The host threads; none where actors run in the main thread. */
   readonly hosts?: HostSlots;
-  /** How actors are paused; without it, nothing can be. */
-  readonly pausing?: Pausing;
+  /** Every address that the runtime holds, awake or not; without it, `resume` finds those that are awake. */
+  readonly parked?: () => readonly Pick<ParkedView, 'address' | 'hold'>[];
   /** How many threads; default 2. */
   readonly threads?: number;
   /** The budget of the app's top supervisor; default 5 within 60,000 ms. */
@@ -80,6 +81,7 @@ const dropSlackMs = 500;
 /** @throws TroupeError `INVALID_MESSAGE` or `INVALID_ADDRESS` when the app's tree is wrong */
 export function createTree(options: TreeOptions): Tree {
   const { app, activations, hosts, threads = 2, clock = systemClock, random = systemRandom, log = silentLog } = options;
+  const { parked = () => [] } = options;
   const { emit, listen } = createTreeEvents(log);
   const deadlines = createDeadlines(clock);
   const pace = createPacer(clock, limits.exitsPerRound);
@@ -128,13 +130,15 @@ export function createTree(options: TreeOptions): Tree {
     leftMs: (child) => deadlines.leftMs(child.address, child.shutdownMs),
   };
 
+  const pauseOver = (address: Address): string | undefined => nearest(address, (at) => activations.pauseOf(at));
+
   async function startActor(spec: ActorSpec): Promise<{ readonly incarnation: number }> {
     const { address, definition } = spec;
     await groups.end(address);
     try {
       return await gate.run(address, async () => {
-        const pause = holds.over('paused', address);
-        if (pause !== undefined) await options.pausing?.pause(address, heldText(pause));
+        const pause = pauseOver(address);
+        if (pause !== undefined && activations.pauseOf(address) === undefined) await activations.pause(address, pause);
         return await activations.start({ address, definition, input: spec.input() });
       });
     } catch (thrown) {
@@ -180,7 +184,7 @@ export function createTree(options: TreeOptions): Tree {
       Pick<SupervisorOptions, 'onGaveUp' | 'onShutDown'>,
   ): Supervisor {
     const { address, strategy, intensity, autoShutdown, onDemand, children, onGaveUp, onShutDown } = own;
-    const isHeld = (child: ChildSpec): boolean => holds.at('stopped', child.address as Address) !== undefined;
+    const isHeld = (child: ChildSpec): boolean => holds.at(child.address as Address) !== undefined;
     const given = { address, strategy, intensity, autoShutdown, onDemand, children, onGaveUp, onShutDown };
     return createSupervisor({ ...given, isHeld, port, clock, random, log, pace, onNews: hear });
   }
@@ -223,13 +227,13 @@ export function createTree(options: TreeOptions): Tree {
 
   /** What an operator's stop keeps from running. */
   function held(address: Address): HeldActor | undefined {
-    const hold = holds.over('stopped', address);
+    const hold = holds.over(address);
     if (hold === undefined) return undefined;
     const own = hold.address === address ? hold.spawned?.definition : undefined;
     const definition = own ?? specifiedAt(address, places, groups);
     const isBelowActor = hold.address !== address && !places.has(hold.address);
     if (definition === undefined && !isBelowActor) return undefined;
-    return { definition: typeof definition === 'object' ? definition : undefined, reason: heldText(hold) };
+    return { definition: typeof definition === 'object' ? definition : undefined, reason: hold.text };
   }
 
   const treePort: SupervisionPort = {
@@ -246,7 +250,7 @@ export function createTree(options: TreeOptions): Tree {
         child.incarnation !== undefined && child.incarnation < life.incarnation + Number(life.status === 'starting');
       if (isFormer)
         throw new TroupeError('NOT_FOUND', `the life of ${owner} that wanted to spawn "${child.name}" is over`);
-      const hold = holds.at('stopped', spec.address);
+      const hold = holds.at(spec.address);
       if (hold !== undefined) {
         hold.spawned = spec;
         return;
@@ -258,7 +262,7 @@ export function createTree(options: TreeOptions): Tree {
       return false;
     },
     async stopChild(owner, name, gen) {
-      const hold = holds.at('stopped', childOf(owner, name));
+      const hold = holds.at(childOf(owner, name));
       if (hold !== undefined) delete hold.spawned;
       await groups.stop(owner, name, gen);
     },
@@ -271,7 +275,8 @@ export function createTree(options: TreeOptions): Tree {
 
   const surroundings: Surroundings = {
     livesBefore: (spec) => places.get(parentOf(spec.address as Address) ?? '/')?.livesBefore.get(spec.id) ?? 0,
-    heldBy: (kind, spec) => (spec.address === '/' ? undefined : holds.over(kind, spec.address)),
+    stopOver: (spec) => (spec.address === '/' ? undefined : holds.over(spec.address)?.text),
+    pauseOver: (spec) => (spec.address === '/' ? undefined : pauseOver(spec.address)),
     supervisorOf: (spec) => places.get(spec.address)?.life,
     groupOf: (spec) => (spec.role === 'actor' ? groups.at(spec.address) : undefined),
   };
@@ -302,7 +307,7 @@ export function createTree(options: TreeOptions): Tree {
       );
     },
     port: treePort,
-    subtrees: createSubtreeActions({ clock, holds, places, groups, pausing: options.pausing, describe: nodeAt }),
+    subtrees: createSubtreeActions({ clock, holds, places, groups, activations, parked, describe: nodeAt }),
     describe() {
       const threadsPlace = places.get(threadsAddress);
       const topPlace = places.get('/');

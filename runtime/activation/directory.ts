@@ -203,6 +203,11 @@ export class Directory implements Activations {
     if (activation?.status === 'parked') activation.end({ cause: 'released', charged: false });
   }
 
+  pauseOf(address: Address): string | undefined {
+    const hold = this.#options.shardOf(address).mail.holdOf(address);
+    return hold?.why === 'paused' ? hold.text : undefined;
+  }
+
   /** Puts those to sleep that have been idle for their time. */
   passivateIdle(): void {
     if (this.#draining) return;

@@ -27,6 +27,8 @@ export interface FakeActivations extends Activations {
   readonly broken: Set<string>;
   /** Starts of these addresses wait until `release`. */
   readonly held: Set<string>;
+  /** What is paused, and why. */
+  readonly paused: Map<string, string>;
   release(address: string): void;
   /** What each start and stop waits for before it has an effect; nothing by default. */
   pace: () => Promise<void>;
@@ -49,6 +51,7 @@ export function createFakeActivations(): FakeActivations {
     doubles: [],
     broken: new Set(),
     held: new Set(),
+    paused: new Map(),
     pace: async () => {},
     stopEndsStart: true,
     async start(request) {
@@ -75,11 +78,14 @@ export function createFakeActivations(): FakeActivations {
       fake.live.delete(address);
     },
     async pause(address, reason) {
-      fake.calls.push(`pause ${address} ${reason}`);
+      await fake.pace();
+      fake.paused.set(address, reason);
     },
     async resume(address) {
-      fake.calls.push(`resume ${address}`);
+      await fake.pace();
+      fake.paused.delete(address);
     },
+    pauseOf: (address) => fake.paused.get(address),
     onExit: (listener) => void listeners.push(listener),
     release(address) {
       fake.held.delete(address);

@@ -79,7 +79,7 @@ export async function startWorld(t: TestContext, options: WorldOptions): Promise
   const tree = createTree({
     app,
     activations: runtime.activations,
-    pausing: runtime.activations,
+    parked: () => runtime.inspection.parked(),
     hosts: runtime.hosts,
     threads: 2,
   });

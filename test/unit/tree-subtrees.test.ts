@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Address, parseAddress } from '../../runtime/address.ts';
+import { parseAddress } from '../../runtime/address.ts';
 import type { Child } from '../../runtime/define-app.ts';
 import { actor, fakeTree, nodeAt, silent } from '../support/fake-tree.ts';
 
@@ -11,32 +11,12 @@ const family: Child[] = [
 ];
 const at = parseAddress;
 
-interface FakePausing {
-  readonly paused: Map<string, string>;
-  pause(address: Address, reason: string): Promise<void>;
-  resume(address: Address): Promise<void>;
-}
-
-function fakePausing(): FakePausing {
-  const paused = new Map<string, string>();
-  return {
-    paused,
-    async pause(address, reason) {
-      paused.set(address, reason);
-    },
-    async resume(address) {
-      paused.delete(address);
-    },
-  };
-}
-
 async function grown() {
-  const pausing = fakePausing();
-  const fake = fakeTree(family, { pausing });
+  const fake = fakeTree(family);
   await fake.start();
   for (const key of ['/team/ledger/k', '/team/ledger/l']) await fake.tree.port.ensure(at(key));
   fake.calls();
-  return { ...fake, pausing };
+  return { ...fake, paused: fake.activations.paused };
 }
 
 const status = (fake: Awaited<ReturnType<typeof grown>>, address: string): string | undefined =>
@@ -202,27 +182,43 @@ describe('a restart by order', () => {
 });
 
 describe('a paused subtree', () => {
+  const actors = ['/team/ledger/k', '/team/ledger/l', '/team/x', '/team/y'];
+
   it('takes no messages, also what wakes or restarts in it later, until it is resumed', async () => {
     const fake = await grown();
-    const { tree, clock, activations, pausing, calls } = fake;
+    const { tree, clock, activations, paused, calls } = fake;
     assert.deepEqual(await tree.subtrees.pause('/team', 'looking into it'), {
       address: '/team',
       status: 'paused',
       actors: 4,
     });
-    assert.deepEqual([...pausing.paused.keys()].sort(), ['/team/ledger/k', '/team/ledger/l', '/team/x', '/team/y']);
-    assert.match(pausing.paused.get('/team/x') ?? '', /paused by an operator \(looking into it\)/);
+    assert.deepEqual([...paused.keys()].sort(), ['/team', ...actors]);
+    assert.match(paused.get('/team/x') ?? '', /^\/team was paused by an operator \(looking into it\)/);
     assert.deepEqual(calls(), [], 'it goes on living');
-    pausing.paused.clear();
+    for (const address of actors) paused.delete(address);
     assert.equal(await tree.port.ensure(at('/team/ledger/new')), 'running');
     activations.exit('/first');
     activations.exit('/team/ledger/k');
     await clock.advance(200);
-    assert.deepEqual([...pausing.paused.keys()].sort(), ['/team/ledger/k', '/team/ledger/new']);
+    assert.deepEqual([...paused.keys()].sort(), ['/team', '/team/ledger/k', '/team/ledger/new']);
     assert.equal(status(fake, '/team/x'), 'paused');
     await tree.subtrees.resume('/team');
-    assert.deepEqual([...pausing.paused.keys()], []);
+    assert.deepEqual([...paused.keys()], []);
     assert.equal(status(fake, '/team/x'), 'running');
+  });
+
+  it('is known by what the runtime has kept of it: also actors that sleep are resumed, others are not', async () => {
+    const held = ['/team/ledger/asleep', '/first'];
+    const hold = { why: 'paused', text: 'by another life of the node' } as const;
+    const fake = fakeTree(family, { parked: () => held.map((address) => ({ address, hold })) });
+    await fake.start();
+    const { paused } = fake.activations;
+    for (const address of [...held, '/team']) paused.set(address, hold.text);
+    assert.equal(nodeAt(fake.tree.describe(), '/team/x')?.error?.message, hold.text);
+    await fake.tree.port.ensure(at('/team/ledger/new'));
+    assert.equal(paused.get('/team/ledger/new'), hold.text);
+    await fake.tree.subtrees.resume('/team');
+    assert.deepEqual([...paused.keys()], ['/first']);
   });
 
   it('is not resumed piece by piece, nor started while something above is stopped', async () => {
@@ -234,11 +230,12 @@ describe('a paused subtree', () => {
       await assert.rejects(tree.subtrees[action]('/team/x'), { reason: 'INVALID_MESSAGE', message: /resume \/team$/ });
   });
 
-  it('is refused where the runtime cannot pause', async () => {
-    const { tree, start } = fakeTree(family);
-    await start();
-    await assert.rejects(tree.subtrees.pause('/team'), { reason: 'UNAVAILABLE' });
-    assert.equal(nodeAt(tree.describe(), '/team/x')?.status, 'running');
+  it('says so when the store does not take it in time', async () => {
+    const { tree, activations, clock } = await grown();
+    activations.pace = () => new Promise(() => {});
+    const refused = assert.rejects(tree.subtrees.pause('/team'), { reason: 'UNAVAILABLE', message: /once more/ });
+    await clock.advance(20_000);
+    await refused;
   });
 });
 
