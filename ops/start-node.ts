@@ -16,18 +16,21 @@ import {
 } from '../gateway/index.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import { openEngine } from '../runtime/engines/index.ts';
+import { isHalfRestored } from '../runtime/engines/restore.ts';
 import { type ErrorData, textOf } from '../runtime/errors.ts';
 import type { Log } from '../runtime/log.ts';
 import { createRuntime } from '../runtime/runtime.ts';
 import { createTree } from '../supervisors/index.ts';
 import { adminSources } from './admin-sources.ts';
 import { bannerOf } from './banner.ts';
+import { CommandFailed } from './cli/failure.ts';
 import type { Config } from './config/resolve.ts';
 import { flagOf, type SettingValues } from './config/settings.ts';
 import { makeDataFolder } from './data-folder.ts';
 import { lockData } from './data-lock.ts';
 import { drainNode } from './drain.ts';
 import { createEngineHealth } from './engine-health.ts';
+import { exitCodes } from './exit-codes.ts';
 import { gated } from './gate.ts';
 import { loadApp } from './load-app.ts';
 import { type NodeFile, removeNodeFile, writeNodeFile } from './node-file.ts';
@@ -76,6 +79,12 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
       clock,
     });
     undo.push(() => opened.stop());
+    if (await isHalfRestored(opened.engine))
+      throw new CommandFailed(
+        exitCodes.failed,
+        'a restore was broken off, so what is stored is not whole',
+        'restore again with: troupe data restore FILE --replace, or start empty after: troupe data wipe',
+      );
     for (const warning of opened.info.warnings) log.warn({ engine: opened.info.name }, warning);
 
     const place = placeOf(engineUrl, settings.namespace);

@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   torture: async () => (await import('../torture/command.ts')).tortureCommand(),
   bench: async () => (await import('../bench/command.ts')).benchCommand(),
   upgrade: async () => (await import('./upgrade.ts')).upgradeCommand(),
+  data: async () => (await import('./data.ts')).dataCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   config: async () => (await import('./config.ts')).configCommand(),
   test: async () => (await import('./test.ts')).testCommand(),

@@ -114,7 +114,7 @@ test('data of another major version are refused with what to do', async (t) => {
   await writeFile(join(first.folder, 'data', 'PG_VERSION'), '17\n');
   const refused = await startNode(t, folder).catch((error) => error as ErrorData);
   assert.ok('reason' in refused && refused.reason === 'UNAVAILABLE');
-  assert.match(refused.message, /PostgreSQL 17.*PostgreSQL 18.*pg_dumpall.*TROUPE_DATA_DIR/);
+  assert.match(refused.message, /PostgreSQL 17.*PostgreSQL 18.*data backup.*data upgrade --from.*TROUPE_DATA_DIR/);
 });
 
 test('lock files of a process that is no PostgreSQL do not stop a start', async (t) => {

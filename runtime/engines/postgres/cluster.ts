@@ -70,9 +70,9 @@ export async function prepareCluster(
   if (stored !== major) {
     throw new TroupeError(
       'UNAVAILABLE',
-      `The data in ${data} were written by PostgreSQL ${stored}; this Troupe brings PostgreSQL ${major}. Start the ` +
-        'version of Troupe that wrote them, or dump them with it (pg_dumpall) and restore them, or start with another ' +
-        'data folder (TROUPE_DATA_DIR).',
+      `The data in ${data} were written by PostgreSQL ${stored}; this Troupe brings PostgreSQL ${major}. With the ` +
+        'version of Troupe that wrote them: troupe data backup FILE; with this one: troupe data upgrade --from FILE. ' +
+        'Or start with another data folder (TROUPE_DATA_DIR).',
     );
   }
   return data;
