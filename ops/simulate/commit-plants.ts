@@ -173,6 +173,20 @@ export const commitPlants: Plants = {
     what: 'what a turn tells is not part of its commit',
     plant: recommitted((operations) => operations.filter((operation) => !isOutbox(operation))),
   },
+  'park-without-taken': {
+    what: 'mail is parked, and not marked as taken',
+    plant: recommitted((operations) =>
+      operations.some((operation) => operation.op === 'put' && operation.table === 'parked')
+        ? operations.filter((operation) => !('table' in operation && operation.table === 'in'))
+        : operations,
+    ),
+  },
+  'parked-row-stays': {
+    what: 'the turn of a parked message does not remove its row',
+    plant: recommitted((operations) =>
+      operations.filter((operation) => !(operation.op === 'delete' && operation.table === 'parked')),
+    ),
+  },
   'state-outside-the-commit': {
     what: 'every seventh commit forgets the states of its actors',
     plant: (plan) => {

@@ -1,8 +1,9 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { defaults } from '../../runtime/limits.ts';
-import type { TestWorld, Weather } from '../../runtime/testing/index.ts';
+import { type TestWorld, type Weather, worldNamespace } from '../../runtime/testing/index.ts';
 import type { Member, Nodes } from './nodes.ts';
 import type { Plan, PlannedFault } from './plan.ts';
+import type { Truth } from './truth.ts';
 
 /** How long a fault of one moment counts as active, for the coverage. */
 const momentMs = 1_000;
@@ -17,10 +18,12 @@ export class Faults {
   readonly #plan: Plan;
   readonly #clock: Clock;
   readonly #nodes: Nodes;
-  readonly #addresses: () => readonly string[];
+  readonly #truth: Truth;
   readonly #onChange: (active: readonly string[]) => void;
   readonly #note: (line: string) => void;
   readonly #active = new Set<PlannedFault>();
+  /** What ends a fault that does not end with its weather. */
+  readonly #undo = new Map<PlannedFault, () => void>();
   /** Faults that found something to hit. */
   injected = 0;
 
@@ -29,8 +32,8 @@ export class Faults {
     plan: Plan,
     clock: Clock,
     nodes: Nodes,
+    truth: Truth,
     note: (line: string) => void,
-    addresses: () => readonly string[],
     onChange: (active: readonly string[]) => void,
   ) {
     this.#world = world;
@@ -38,7 +41,7 @@ export class Faults {
     this.#clock = clock;
     this.#nodes = nodes;
     this.#note = note;
-    this.#addresses = addresses;
+    this.#truth = truth;
     this.#onChange = onChange;
   }
 
@@ -63,6 +66,7 @@ export class Faults {
     if (fault.forMs > 0)
       this.#clock.after(fault.forMs, () => {
         this.#note(`heal ${fault.id} ${fault.do}`);
+        this.#undo.get(fault)?.();
         this.#active.delete(fault);
         this.#changed();
       });
@@ -105,7 +109,7 @@ export class Faults {
     switch (fault.do) {
       case 'crash-actor': {
         const { node } = current ?? {};
-        const addresses = this.#addresses();
+        const addresses = this.#truth.actors().map(([address]) => address);
         const address = addresses[Math.floor(fault.pick * addresses.length)];
         if (node === undefined || address === undefined) return false;
         void node.runtime.faults.crashActor(address).catch(() => undefined);
@@ -126,9 +130,27 @@ export class Faults {
       case 'clock-jump':
         this.#world.engine.jump(defaults.leaseMs * (0.3 + fault.level * 1.7));
         return true;
+      case 'engine-lose-writes':
+        return this.#loseWrites(fault);
       default:
         return true;
     }
+  }
+
+  /** The engine loses everything that it did to one shard meanwhile, as by a failover to a replica that was behind. */
+  #loseWrites(fault: PlannedFault): boolean {
+    const shards = this.#world.space.namespaces.get(worldNamespace)?.shards;
+    const shard = `s${Math.floor(fault.pick * this.#plan.shards)}`;
+    const there = shards?.get(shard);
+    if (shards === undefined || there === undefined) return false;
+    const before = structuredClone(there);
+    const sinceMs = this.#clock.monotonic();
+    this.#undo.set(fault, () => {
+      shards.set(shard, before);
+      this.#truth.rolledBack(shard, sinceMs);
+      this.#note(`lost ${shard}`);
+    });
+    return true;
   }
 
   #killNode(fault: PlannedFault): boolean {

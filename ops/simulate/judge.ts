@@ -49,14 +49,18 @@ export function waitingAskers(truth: Truth): string[] {
 
 /** Judges the state at rest. */
 export function judgeRest(plan: Plan, truth: Truth, load: Load, violations: Violations, epochs: number): void {
-  for (const { send, sender, n, outcome, messageId } of load.sent) {
+  for (const { send, sender, n, outcome, messageId, atMs } of load.sent) {
+    const isAsk = send.timeoutMs !== undefined;
     const held = truth.holds(send.to, sender, n);
     const name = `${send.operation} ${sender}#${n} to ${send.to}`;
     const fate = messageId === undefined ? undefined : truth.letter(messageId);
     if (outcome === 'refused' && held) violations.add('ask', `${name} was refused as not started, and was applied`);
-    if (outcome !== 'ok' || held || fate !== undefined) continue;
+    // What an engine acknowledged and then lost is not promised; an ask that comes again after its deadline expires.
+    const forgiven = truth.isForgiven(send.to, sender, n) || (isAsk && truth.wasRolledBack(send.to, atMs));
+    if (outcome !== 'ok' || held || fate !== undefined || forgiven) continue;
     if (send.operation === 'relay') {
-      if (!truth.holds(String(send.payload.to), `relay ${sender}`, n))
+      const told = [String(send.payload.to), `relay ${sender}`, n] as const;
+      if (!truth.holds(...told) && !truth.isForgiven(...told))
         violations.add('loss', `${name} was accepted, and what it was to tell is nowhere`);
     } else violations.add('loss', `${name} was accepted and is nowhere`);
   }
@@ -83,7 +87,8 @@ function judgeLedger(address: string, { context, value }: Stored, truth: Truth, 
   const { told, armed, timersFired, misfired, blamed, settlings } = context as LedgerState;
   for (const [mirror, count] of Object.entries(told))
     for (let k = 0; k < count; k += 1)
-      if (!truth.holds(mirror, address, k)) violations.add('loss', `${address} told ${mirror} #${k}, which is nowhere`);
+      if (!truth.holds(mirror, address, k) && !truth.isForgiven(mirror, address, k))
+        violations.add('loss', `${address} told ${mirror} #${k}, which is nowhere`);
   for (const what of misfired)
     violations.add('timer', `timer ${what} of ${address} fired after it was cancelled or replaced`);
   for (const id of Object.keys(armed)) violations.add('timer', `timer ${id} of ${address} never fired`);

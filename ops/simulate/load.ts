@@ -67,7 +67,10 @@ export class Load {
         for (const send of burst) this.#waiting.push({ send, attempt: 1 });
         this.#sendAll();
       });
-    this.#clock.every(reconnectMs, () => this.#sendAll());
+    this.#clock.every(reconnectMs, () => {
+      this.#breakConnections();
+      this.#sendAll();
+    });
   }
 
   /** Whether everything was sent, and whoever can still hear has heard. */
@@ -127,7 +130,7 @@ export class Load {
     else
       connection.messaging.ask(message, { timeoutMs }).then(
         () => {
-          if (!this.#truth.holds(send.to, sender, n))
+          if (!this.#truth.holds(send.to, sender, n) && !this.#truth.wasRolledBack(send.to, sent.atMs))
             this.#violations.add('output', `${send.to} answered ${sender}#${n} before that was committed`);
           this.#end(sent, 'ok');
         },
@@ -160,7 +163,11 @@ export class Load {
       return;
     }
     this.#end(sent, error.outcome === 'not_started' ? 'refused' : 'unknown', error.reason);
-    const { send, attempt } = sent;
+    this.#again(sent);
+  }
+
+  /** Sends a tell anew, as another message, when it was refused or when nobody knows what became of it. */
+  #again({ send, attempt }: Sent): void {
     if (send.timeoutMs !== undefined || attempt >= attemptsMax) return;
     this.#retrying += 1;
     this.#clock.after(retryMs, () => {
@@ -168,6 +175,15 @@ export class Load {
       this.#waiting.push({ send, attempt: attempt + 1 });
       this.#sendAll();
     });
+  }
+
+  /** A connection to a node that is gone breaks, and what was open on it is of unknown outcome. */
+  #breakConnections(): void {
+    for (const sent of this.sent) {
+      if (sent.outcome !== 'open' || sent.connection.member.process.alive) continue;
+      this.#end(sent, 'unknown', 'broken');
+      this.#again(sent);
+    }
   }
 
   #end(sent: Sent, outcome: 'ok' | 'refused' | 'unknown', reason = ''): void {
@@ -178,13 +194,14 @@ export class Load {
     this.#note(`end ${send.index} ${outcome} ${reason}`);
   }
 
-  /** Asks that ended too late, though their node was never stopped. */
+  /** Asks that ended too late, though their node was neither stopped nor killed. */
   lateAsks(): readonly Sent[] {
     return this.sent.filter(
       ({ send: { timeoutMs }, atMs, endedMs, connection }) =>
         timeoutMs !== undefined &&
         endedMs !== undefined &&
         !connection.member.wasPaused &&
+        connection.member.process.alive &&
         endedMs - atMs > timeoutMs + lateMs,
     );
   }

@@ -62,7 +62,7 @@ export async function simulate(plan: Plan, options: SimulationOptions = {}): Pro
   setStage({
     stepped: (kind, state, event) => coverage.note(`${kind}.${state}`, event),
     witnessed(ledger, sender, n) {
-      if (!truth.holds(ledger, sender, n))
+      if (!truth.holds(ledger, sender, n) && !truth.wasRolledBack(ledger, 0))
         violations.add('output', `${ledger} told of ${sender}#${n} before that was committed`);
     },
   });
@@ -83,15 +83,7 @@ export async function simulate(plan: Plan, options: SimulationOptions = {}): Pro
     note,
   );
   const load = new Load(plan, conductor.clock, nodes, truth, violations, note);
-  const faults = new Faults(
-    world,
-    plan,
-    conductor.clock,
-    nodes,
-    note,
-    () => truth.actors().map(([address]) => address),
-    (active) => coverage.during(active),
-  );
+  const faults = new Faults(world, plan, conductor.clock, nodes, truth, note, (active) => coverage.during(active));
   const crash = (thrown: unknown): void =>
     violations.add('crash', thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
   process.on('unhandledRejection', crash);

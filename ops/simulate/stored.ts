@@ -53,11 +53,12 @@ export function arrivalOf(envelope: Batch['entries'][number]['envelope']): Arriv
 
 export const reasonOf = (letter: string): string => (JSON.parse(letter) as { readonly reason: string }).reason;
 
-/** Whether a message is among what is parked, whatever the tables and lists of it are called. */
+/** Tables of messages that are taken and wait. */
+const waitingTables: ReadonlySet<Table> = new Set(['parked', 'delayed']);
+
+/** Whether a message is among what is parked or delayed. */
 export function isParked(stored: StoredShard | undefined, id: string): boolean {
   for (const [table, rows] of stored?.tables ?? [])
-    if ((table as string).startsWith('park') && [...rows.values()].some((row) => row.includes(id))) return true;
-  for (const [list, entries] of stored?.lists ?? [])
-    if (list.startsWith('park') && entries.some((entry) => entry.includes(id))) return true;
+    if (waitingTables.has(table) && [...rows.values()].some((row) => row.includes(id))) return true;
   return false;
 }
