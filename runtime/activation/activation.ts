@@ -20,7 +20,7 @@ import type { StoreOperation } from '../engines/engine.ts';
 import { type ErrorData, shuttingDown } from '../errors.ts';
 import type { StepRecord, Timer, TurnFailure, TurnInput } from '../host/messages.ts';
 import { limits } from '../limits.ts';
-import { forgetOperations, storeOperations } from '../mailbox/actor-record.ts';
+import { type ActorRecord, forgetOperations, storeOperations } from '../mailbox/actor-record.ts';
 import {
   type DeadLetter,
   type DeadLetterReason,
@@ -53,7 +53,8 @@ export class Activation {
   #retryAt: { readonly untilMs: number; readonly text: string } | undefined;
   #ephemeralInHand = 0;
   #shape = '';
-  #lastSnapshot: string | undefined;
+  /** What is stored, or on its way there, as the version of the code that wrote it. */
+  #last: Pick<ActorRecord, 'version' | 'shape' | 'snapshot'> | undefined;
   /** Turns whose records wait for their commit. */
   #uncommittedTurns = 0;
   #draining = false;
@@ -68,7 +69,7 @@ export class Activation {
     this.definition = options.definition;
     this.incarnation = options.incarnation;
     this.slot = options.slot;
-    this.#lastSnapshot = options.stored?.snapshot;
+    this.#last = options.stored;
     this.#lastWorkMs = options.clock.monotonic();
     this.#outputs = new Outputs({ ...options, persistent: this.persistent });
     this.#timers = new DurableTimers(
@@ -229,10 +230,12 @@ export class Activation {
     const outputs: (() => void)[] = [];
     for (const step of steps) this.#record(step, operations, mails, outputs);
     const rowsChanged = steps.some(touchesTimers) || this.#outputs.takeTiesChanged();
+    const isStored = snapshot === this.#last?.snapshot && this.#last?.version === this.definition.version;
     if (done && this.persistent) operations.push(...forgetOperations(this.address));
-    else if (snapshot !== undefined && (snapshot !== this.#lastSnapshot || rowsChanged))
-      operations.push(...this.#store(snapshot));
-    this.#lastSnapshot = snapshot;
+    else if (snapshot !== undefined && (rowsChanged || !isStored)) {
+      this.#last = { version: this.definition.version, shape: this.#shape, snapshot };
+      operations.push(...this.#store(this.#last));
+    }
     this.#lastWorkMs = this.#options.clock.monotonic();
     this.#uncommittedTurns += steps.length;
     // A turn that changed nothing writes nothing, yet its answer waits for the commits before it.
@@ -254,8 +257,8 @@ export class Activation {
 
   /** A child that it had spawned has ended for good by itself: it is wanted no longer. */
   childEnded(name: string, gen: number): void {
-    if (this.status === 'ended' || this.#lastSnapshot === undefined || !this.#outputs.childEnded(name, gen)) return;
-    const operations = this.#store(this.#lastSnapshot);
+    if (this.status === 'ended' || this.#last === undefined || !this.#outputs.childEnded(name, gen)) return;
+    const operations = this.#store(this.#last);
     this.#options.shard.submit({ operations, mails: [], onCommitted: () => undefined });
   }
 
@@ -363,11 +366,11 @@ export class Activation {
     return deadLetterOperations(letter);
   }
 
-  #store(snapshot: string): StoreOperation[] {
-    const { kind, version } = this.definition;
+  #store({ version, shape, snapshot }: Pick<ActorRecord, 'version' | 'shape' | 'snapshot'>): StoreOperation[] {
+    const { kind } = this.definition;
     const timers = this.#timers.list();
     const ties = this.#outputs.tiesRow();
-    const record = { kind, version, shape: this.#shape, incarnation: this.incarnation, timers, snapshot, ...ties };
+    const record = { kind, version, shape, incarnation: this.incarnation, timers, snapshot, ...ties };
     return storeOperations(this.address, record, this.#timers.firstDueMs());
   }
 

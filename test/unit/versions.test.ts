@@ -158,9 +158,9 @@ describe('an actor whose code has changed', () => {
   const look = (messaging: Messaging) =>
     messaging.ask({ to: address, type: 'look', payload: {} }, { timeoutMs: 5_000 });
 
-  async function record({ engine }: World): Promise<string> {
+  async function record({ engine }: World, of = address): Promise<string> {
     for (const shard of ['s0', 's1', 's2', 's3']) {
-      const text = await engine.store.get(shard, 'actor', address);
+      const text = await engine.store.get(shard, 'actor', of);
       if (text !== undefined) return text;
     }
     return assert.fail('nothing is stored');
@@ -196,6 +196,45 @@ describe('an actor whose code has changed', () => {
     await lived(t, space, 'orders-next', async (world) => {
       assert.deepEqual(await look(world.messaging), { lines: [{ item: 'tea', count: 1 }] });
       assert.equal(decodeActorRecord(await record(world)).version, 2);
+    });
+  });
+
+  describe('and that was migrated', () => {
+    const tally = '/tallies/a';
+    const add = (messaging: Messaging, by: number) =>
+      messaging.ask({ to: tally, type: 'add', payload: { by } }, { timeoutMs: 5_000 });
+    const read = (messaging: Messaging) =>
+      messaging.ask({ to: tally, type: 'read', payload: {} }, { timeoutMs: 5_000 });
+
+    test('stores a turn that leads back to the very text that its older version had stored', async (t) => {
+      const space = createMemorySpace();
+      await lived(t, space, 'tally', async ({ messaging }) => assert.equal(await add(messaging, 1), 1));
+      await lived(t, space, 'tally-next', async ({ messaging }) => assert.equal(await add(messaging, -1), 1));
+      await lived(t, space, 'tally-next', async ({ messaging }) => assert.equal(await read(messaging), 1));
+    });
+
+    test('is migrated again when only its children have changed meanwhile', async (t) => {
+      const space = createMemorySpace();
+      await lived(t, space, 'tally', async (world) => {
+        assert.equal(await add(world.messaging, 1), 1);
+        await world.messaging.tell({ to: tally, type: 'help', payload: {}, delivery: 'at-least-once' });
+        await eventually(
+          () => record(world, tally),
+          (text) => decodeActorRecord(text).ties?.children.length === 1,
+        );
+      });
+      await lived(t, space, 'tally-next', async (world) => {
+        const end = { to: `${tally}/helper`, type: 'end', payload: {}, delivery: 'at-least-once' } as const;
+        await eventually(
+          () => world.messaging.tell(end).catch(() => undefined),
+          (accepted) => accepted !== undefined,
+        );
+        await eventually(
+          () => record(world, tally),
+          (text) => decodeActorRecord(text).ties?.children.length === 0,
+        );
+      });
+      await lived(t, space, 'tally-next', async ({ messaging }) => assert.equal(await read(messaging), 2));
     });
   });
 

@@ -1,0 +1,3 @@
+import { tallyApp } from './tally.ts';
+
+export default tallyApp(2);
