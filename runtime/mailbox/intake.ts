@@ -168,10 +168,9 @@ export class Intake {
     return jobs.length;
   }
 
-  /** The answers of fetches come in any order; the jobs of one writer are told apart by their numbers. */
+  /** Several answers come in any order; that of their ids is the order in which they were written. */
   #ingestInOrder(jobs: readonly TransportJob[]): void {
-    const order = (job: TransportJob): number => decodeBatch(job.data)?.entries[0]?.prev ?? 0;
-    const sorted = jobs.length < 2 ? jobs : jobs.toSorted((left, right) => order(left) - order(right));
+    const sorted = jobs.length < 2 ? jobs : jobs.toSorted((left, right) => Number(left.id) - Number(right.id));
     for (const job of sorted) this.#ingest(job);
   }
 

@@ -155,7 +155,8 @@ export class Shard {
 
   /** Numbers an outgoing envelope. The shard must be held. */
   enterOutbox(target: string, envelope: Mail['envelope']): ReturnType<Outbox['enter']> {
-    if (this.#tenure === undefined) throw new Error(`shard ${this.name} is not held`);
+    // Before its outbox is loaded, what stands in it would be sent behind this.
+    if (this.#tenure?.ready !== true) throw new Error(`shard ${this.name} is not held`);
     return this.#tenure.outbox.enter(target, envelope);
   }
 
@@ -200,7 +201,8 @@ export class Shard {
 
   /** Something was written to this shard's queue. */
   wake(): void {
-    this.#tenure?.intake.wake();
+    // What is fetched before the active jobs are adopted would overtake them.
+    if (this.held) this.#tenure?.intake.wake();
   }
 
   /** Resolves when what was submitted before is committed, or given up with the shard. */
@@ -289,7 +291,7 @@ export class Shard {
 
   #tick(): void {
     const tenure = this.#tenure;
-    if (tenure === undefined) return;
+    if (tenure?.ready !== true) return;
     tenure.intake.wake();
     this.mail.relieve(tenure.intake.inHandCount >= limits.shardInHandEnvelopes);
   }
