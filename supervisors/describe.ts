@@ -1,7 +1,7 @@
 import type { RestartIntensity, RestartType } from '../runtime/define-app.ts';
 import type { ErrorData } from '../runtime/errors.ts';
 import type { ChildLife, Restart } from './child-life.ts';
-import type { ChildSpec, SupervisorSpec } from './child-spec.ts';
+import type { ActorSpec, ChildSpec, SupervisorSpec } from './child-spec.ts';
 import { type ExitCause, exitKindOf, type Strategy } from './strategy.ts';
 import type { Supervisor, SupervisorState } from './supervisor.ts';
 
@@ -56,6 +56,8 @@ export interface Surroundings {
   groupOf(spec: ChildSpec): Supervisor | undefined;
   /** Lives of a child under former lives of its supervisor. */
   livesBefore(spec: ChildSpec): number;
+  /** Children that were stopped by order and that their supervisor has forgotten: actors of dynamic ones. */
+  stoppedBelow(spec: ChildSpec): readonly ActorSpec[];
   /** Why an operator's order keeps an address from running, or from taking messages. */
   stopOver(spec: ChildSpec): string | undefined;
   pauseOver(spec: ChildSpec): string | undefined;
@@ -92,8 +94,11 @@ export function describeChild(
 
 function childrenOf(spec: ChildSpec, surroundings: Surroundings): readonly TreeNode[] {
   const supervisor = spec.role === 'supervisor' ? surroundings.supervisorOf(spec) : surroundings.groupOf(spec);
-  if (supervisor !== undefined)
-    return Array.from(supervisor.children(), (life) => describeChild(life.spec, life, surroundings));
+  if (supervisor !== undefined) {
+    const lives = Array.from(supervisor.children(), (life) => describeChild(life.spec, life, surroundings));
+    const forgotten = surroundings.stoppedBelow(spec).filter(({ id }) => supervisor.child(id) === undefined);
+    return [...lives, ...forgotten.map((child) => describeChild(child, undefined, surroundings))];
+  }
   return spec.role === 'supervisor' ? spec.children.map((child) => describeChild(child, undefined, surroundings)) : [];
 }
 

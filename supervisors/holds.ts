@@ -23,6 +23,8 @@ export interface Holds {
   at(address: Address): Hold | undefined;
   /** The hold of an address or of the nearest one above it. */
   over(address: Address): Hold | undefined;
+  /** The holds of the children of an address. */
+  below(parent: Address): Hold[];
   /** Lets go of an address and of all below it; the topmost come first. */
   releaseBelow(address: Address): Hold[];
   /** Lets go of an address alone. */
@@ -42,6 +44,8 @@ export function createHolds(): Holds {
     },
     at: (address) => holds.get(address),
     over: (address) => (holds.size === 0 ? undefined : nearest(address, (at) => holds.get(at))),
+    below: (parent) =>
+      holds.size === 0 ? [] : [...holds.values()].filter(({ address }) => parentOf(address) === parent),
     releaseBelow(address) {
       const released = [...holds.values()].filter((hold) => isWithin(hold.address, address));
       for (const hold of released) holds.delete(hold.address);

@@ -275,6 +275,14 @@ export function createTree(options: TreeOptions): Tree {
 
   const surroundings: Surroundings = {
     livesBefore: (spec) => places.get(parentOf(spec.address as Address) ?? '/')?.livesBefore.get(spec.id) ?? 0,
+    stoppedBelow: (spec) =>
+      spec.address === '/'
+        ? []
+        : holds
+            .below(spec.address)
+            .flatMap(
+              ({ address, spawned }) => spawned ?? places.get(spec.address)?.spec.template?.(nameOf(address)) ?? [],
+            ),
     stopOver: (spec) => (spec.address === '/' ? undefined : holds.over(spec.address)?.text),
     pauseOver: (spec) => (spec.address === '/' ? undefined : pauseOver(spec.address)),
     supervisorOf: (spec) => places.get(spec.address)?.life,

@@ -41,6 +41,14 @@ describe('the commands for parts of the tree', slow, () => {
     assert.match(JSON.stringify(JSON.parse((await read()).stdout)), /"n":1.*"n":2/);
     assert.equal((await cli.json<{ incarnation: number }>(['actor', '/ledger/a'])).incarnation, 3);
 
+    const paused = await cli.run(['pause', '/ledger', '--reason', 'an audit']);
+    assert.deepEqual([paused.code, paused.stdout], [0, 'paused /ledger: 1 actor\n'], paused.stderr);
+    assert.match((await read()).stderr, /PARKED[\s\S]*an audit/);
+    assert.match((await cli.run(['tree', '/ledger/a'])).stdout, /paused/);
+    await told(3);
+    assert.equal((await cli.run(['resume', '/ledger'])).code, 0);
+    assert.match(JSON.stringify(JSON.parse((await read()).stdout)), /"n":1.*"n":2.*"n":3/);
+
     assert.equal((await cli.run(['stop', '/nobody'])).code, 3);
     assert.equal((await cli.run(['stop', '/system/threads'])).code, 2);
     assert.equal((await cli.run(['stop', '/ledger', '--reason', 'x'.repeat(201)])).code, 2);

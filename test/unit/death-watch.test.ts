@@ -5,6 +5,7 @@ import { DeathWatch, type Termination } from '../../runtime/death-watch.ts';
 import type { Child } from '../../runtime/define-app.ts';
 import { limits } from '../../runtime/limits.ts';
 import { silentLog } from '../../runtime/log.ts';
+import type { LifeNews, Lives } from '../../runtime/supervision.ts';
 import { actor, fakeTree, silent } from '../support/fake-tree.ts';
 
 const at = parseAddress;
@@ -143,6 +144,25 @@ describe('a watch', () => {
     assert.deepEqual(heard(), ['/me: /you 1 unseen', '/me: /you 1 unseen']);
     watch.watch(me, at('/you'), { incarnation: 2, session: 'then' });
     assert.deepEqual(heard(), ['/me: /you 2 unseen'], 'a number of another process means another life');
+  });
+
+  it('is not ended by late news of a life before', () => {
+    let hear: (news: LifeNews) => void = () => assert.fail('nobody listens');
+    const lives: Lives = {
+      session: 'now',
+      presence: () => ({ state: 'running', incarnation: 2 }),
+      onLife(listener) {
+        hear = listener;
+      },
+    };
+    const told: Termination[] = [];
+    const tell = (_watcher: Address, termination: Termination): void => void told.push(termination);
+    const watch = new DeathWatch({ lives: () => lives, tell, log: silentLog, childEnded() {} });
+    watch.watch(me, at('/you'));
+    hear({ type: 'ended', address: '/you', role: 'actor', incarnation: 1, cause: 'failed' });
+    assert.deepEqual(told, []);
+    hear({ type: 'ended', address: '/you', role: 'actor', incarnation: 2, cause: 'killed' });
+    assert.deepEqual(told, [{ address: '/you', incarnation: 2, cause: 'killed' }]);
   });
 
   it('is one of so many', async () => {

@@ -120,6 +120,32 @@ describe('ten thousand children lost at once', () => {
     assert.equal(activations.live.has('/other'), false);
   });
 
+  it('do not hold up the stop of one that waits for its start behind them, and it starts no more', async () => {
+    const pools = ['p', 'q', 'r', 's'].map((id): Child => ({ ...pool, id }) as Child);
+    const fake = fakeTree([...pools, actor('late')]);
+    const { tree, activations, clock, start, calls } = fake;
+    await start();
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    activations.pace = () => released;
+    for (const { id } of pools)
+      for (let n = 0; n < limits.supervisorStarts; n += 1)
+        void tree.port.ensure(parseAddress(`/${id}/${n}`)).catch(() => undefined);
+    await clock.settle();
+    activations.exit('/late');
+    await clock.advance(200);
+    assert.equal(calls().filter((call) => call === 'start /late').length, 1, 'its first life: the next one waits');
+    activations.pace = async () => {};
+    let isDown = false;
+    void tree.subtrees.stop('/late').then(() => {
+      isDown = true;
+    });
+    await clock.settle();
+    assert.equal(isDown, true);
+    release();
+    await clock.settle();
+    assert.ok(!calls().includes('start /late'));
+  });
+
   it('a supervisor that is told to stop in the middle of it starts nothing more', async () => {
     const fake = fakeTree([pool], { clock: systemClock });
     const { tree, activations } = fake;

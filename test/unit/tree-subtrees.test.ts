@@ -76,6 +76,9 @@ describe('a stopped subtree', () => {
     for (const address of ['/team/ledger/k', '/team/ledger/asleep']) {
       await tree.subtrees.stop(address);
       assert.equal(await tree.port.ensure(at(address)), 'held');
+      const node = nodeAt(tree.describe(), address);
+      assert.equal(node?.status, 'stopped', 'it is shown, though its supervisor has forgotten it');
+      assert.match(node?.error?.message ?? '', /stopped by an operator/);
       await tree.subtrees.resume(address);
       calls();
       assert.equal(await tree.port.ensure(at(address)), 'running');
