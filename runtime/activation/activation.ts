@@ -16,23 +16,17 @@
 import type { Address } from '../address.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect } from '../effects.ts';
-import type { StoreOperation } from '../engines/engine.ts';
 import { type ErrorData, shuttingDown } from '../errors.ts';
-import type { StepRecord, Timer, TurnFailure, TurnInput } from '../host/messages.ts';
+import type { Timer, TurnFailure, TurnInput } from '../host/messages.ts';
 import { limits } from '../limits.ts';
-import { type ActorRecord, forgetOperations, storeOperations } from '../mailbox/actor-record.ts';
-import {
-  type DeadLetter,
-  type DeadLetterReason,
-  deadLetterOperations,
-  errorOfLetter,
-} from '../mailbox/dead-letters.ts';
+import { errorOfLetter } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
 import { chargeAttempt } from './attempts.ts';
 import { DurableTimers } from './durable-timers.ts';
 import { Hand } from './hand.ts';
 import { Outputs } from './outputs.ts';
 import type { ActivationOptions, ReportedExit } from './surroundings.ts';
+import { TurnRecorder, type Turns } from './turn-recorder.ts';
 
 export class Activation {
   readonly number: number;
@@ -47,14 +41,12 @@ export class Activation {
   readonly #hand = new Hand();
   readonly #timers: DurableTimers;
   readonly #outputs: Outputs;
+  readonly #recorder: TurnRecorder;
   /** Timers that came due while the actor was held. */
   #postponed: Timer[] = [];
   /** Engine time before which the message at the head is not tried again. */
   #retryAt: { readonly untilMs: number; readonly text: string } | undefined;
   #ephemeralInHand = 0;
-  #shape = '';
-  /** What is stored, or on its way there, as the version of the code that wrote it. */
-  #last: Pick<ActorRecord, 'version' | 'shape' | 'snapshot'> | undefined;
   /** Turns whose records wait for their commit. */
   #uncommittedTurns = 0;
   #draining = false;
@@ -69,7 +61,6 @@ export class Activation {
     this.definition = options.definition;
     this.incarnation = options.incarnation;
     this.slot = options.slot;
-    this.#last = options.stored;
     this.#lastWorkMs = options.clock.monotonic();
     this.#outputs = new Outputs({ ...options, persistent: this.persistent });
     this.#timers = new DurableTimers(
@@ -78,6 +69,13 @@ export class Activation {
       (timer) => this.#fire(timer),
       options.stored?.timers ?? [],
     );
+    this.#recorder = new TurnRecorder({
+      ...options,
+      hand: this.#hand,
+      timers: this.#timers,
+      outputs: this.#outputs,
+      isRunning: () => this.status === 'running',
+    });
   }
 
   get persistent(): boolean {
@@ -95,7 +93,7 @@ export class Activation {
 
   /** The thread has it: mail can flow. */
   started(shape: string): void {
-    this.#shape = shape;
+    this.#recorder.started(shape);
     this.status = 'running';
     for (const timer of this.#timers.list()) this.#timers.arm(timer);
     this.#outputs.resume();
@@ -223,43 +221,32 @@ export class Activation {
   }
 
   /** Turns to commit, as one unit. */
-  steps(steps: readonly StepRecord[], snapshot: string | undefined, done: boolean): void {
+  steps(turns: Turns): void {
     if (this.status === 'ended') return;
-    const operations: StoreOperation[] = [];
-    const mails: Mail[] = [];
-    const outputs: (() => void)[] = [];
-    for (const step of steps) this.#record(step, operations, mails, outputs);
-    const rowsChanged = steps.some(touchesTimers) || this.#outputs.takeTiesChanged();
-    const isStored = snapshot === this.#last?.snapshot && this.#last?.version === this.definition.version;
-    if (done && this.persistent) operations.push(...forgetOperations(this.address));
-    else if (snapshot !== undefined && (rowsChanged || !isStored)) {
-      this.#last = { version: this.definition.version, shape: this.#shape, snapshot };
-      operations.push(...this.#store(this.#last));
-    }
-    this.#lastWorkMs = this.#options.clock.monotonic();
-    this.#uncommittedTurns += steps.length;
+    const { shard, clock, post } = this.#options;
+    const { operations, mails, after } = this.#recorder.record(turns);
+    const { length } = turns.steps;
+    this.#lastWorkMs = clock.monotonic();
+    this.#uncommittedTurns += length;
     // A turn that changed nothing writes nothing, yet its answer waits for the commits before it.
-    this.#options.shard.submit({
-      operations,
-      mails,
-      onCommitted: () => {
-        this.#uncommittedTurns -= steps.length;
-        // What is committed is true, also when this life has ended meanwhile.
-        for (const output of outputs) output();
-        if (this.status === 'ended') return;
-        const last = steps.at(-1);
-        if (last !== undefined) this.#options.post({ to: 'committed', activation: this.number, number: last.number });
-        if (done) this.end({ cause: 'done', charged: true });
-        else this.pump();
-      },
-    });
+    const onCommitted = (): void => {
+      this.#uncommittedTurns -= length;
+      // What is committed is true, also when this life has ended meanwhile.
+      for (const follow of after) follow();
+      if (this.status === 'ended') return;
+      const last = turns.steps.at(-1);
+      if (last !== undefined) post({ to: 'committed', activation: this.number, number: last.number });
+      if (turns.done) this.end({ cause: 'done', charged: true });
+      else this.pump();
+    };
+    shard.submit({ operations, mails, onCommitted });
   }
 
   /** A child that it had spawned has ended for good by itself: it is wanted no longer. */
   childEnded(name: string, gen: number): void {
-    if (this.status === 'ended' || this.#last === undefined || !this.#outputs.childEnded(name, gen)) return;
-    const operations = this.#store(this.#last);
-    this.#options.shard.submit({ operations, mails: [], onCommitted: () => undefined });
+    if (this.status === 'ended') return;
+    const operations = this.#recorder.childEnded(name, gen);
+    if (operations.length > 0) this.#options.shard.submit({ operations, mails: [], onCommitted: () => undefined });
   }
 
   /** A turn threw, and this life is over. */
@@ -311,33 +298,6 @@ export class Activation {
     if (exit !== undefined) this.#options.onExit(exit);
   }
 
-  #record(step: StepRecord, operations: StoreOperation[], mails: Mail[], outputs: (() => void)[]): void {
-    const { cause } = step;
-    const mail = cause.by === 'message' ? this.#hand.takeMail(cause.message) : undefined;
-    if (mail !== undefined) mails.push(mail);
-    // Its lease was lost meanwhile: the next owner's run counts, not this one.
-    else if (cause.by === 'message') return;
-    if (cause.by === 'timer') this.#fireDone(cause.timer, cause.gen);
-    this.#outputs.told(cause);
-    if (step.rejected !== undefined && mail !== undefined) {
-      const { rejected } = step;
-      if (mail.place !== undefined)
-        operations.push(...this.#letterOperations(mail, reasonOf(rejected), rejected.message));
-      outputs.push(() => this.#outputs.refuse(mail.envelope.id, rejected));
-    }
-    for (const id of step.timersCancelled) this.#timers.drop(id);
-    for (const set of step.timersSet) {
-      if (set.delayMs === null || !Number.isFinite(set.delayMs)) continue;
-      const dueMs = this.#options.shard.now() + set.delayMs;
-      const timer: Timer = { id: set.id, gen: step.number, dueMs, event: set.event };
-      this.#timers.set(timer);
-      outputs.push(() => {
-        if (this.status === 'running') this.#timers.arm(timer);
-      });
-    }
-    for (const effect of step.effects) this.#outputs.record(effect, operations, outputs);
-  }
-
   /** Charges a failed attempt to a durable message: back to the head of the queue, or among the dead letters. */
   #charge(mail: Mail | undefined, error: ErrorData): void {
     if (mail?.place === undefined) return;
@@ -359,21 +319,6 @@ export class Activation {
       if (place === undefined) this.#outputs.refuse(envelope.id, errorOfLetter({ reason: 'EXPIRED', errors: [] }));
   }
 
-  #letterOperations(mail: Mail, reason: DeadLetterReason, message: string): StoreOperation[] {
-    const atMs = this.#options.shard.now();
-    const letter: DeadLetter = { envelope: mail.envelope, reason, errors: [...mail.errors, { atMs, message }], atMs };
-    this.#options.count('dead_letters_total');
-    return deadLetterOperations(letter);
-  }
-
-  #store({ version, shape, snapshot }: Pick<ActorRecord, 'version' | 'shape' | 'snapshot'>): StoreOperation[] {
-    const { kind } = this.definition;
-    const timers = this.#timers.list();
-    const ties = this.#outputs.tiesRow();
-    const record = { kind, version, shape, incarnation: this.incarnation, timers, snapshot, ...ties };
-    return storeOperations(this.address, record, this.#timers.firstDueMs());
-  }
-
   #fire(timer: Timer): void {
     if (this.status !== 'running') return;
     const hold = this.#options.shard.mail.holdOf(this.address);
@@ -384,17 +329,4 @@ export class Activation {
     this.#hand.addTimer(timer);
     this.#options.post({ to: 'deliver', activation: this.number, inputs: [{ turn: 'timer', timer }] });
   }
-
-  #fireDone(id: string, gen: number): void {
-    this.#hand.dropTimer(id, gen);
-    this.#timers.fired(id, gen);
-  }
-}
-
-function touchesTimers(step: StepRecord): boolean {
-  return step.cause.by === 'timer' || step.timersSet.length > 0 || step.timersCancelled.length > 0;
-}
-
-function reasonOf(error: ErrorData): DeadLetterReason {
-  return error.reason === 'UNKNOWN_TYPE' ? 'UNKNOWN_TYPE' : 'INVALID_MESSAGE';
 }

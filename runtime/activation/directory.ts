@@ -230,7 +230,7 @@ export class Directory implements Activations {
           this.#starting.get(activation.number)?.reject(message);
           break;
         case 'steps':
-          activation.steps(message.steps, message.snapshot, message.done);
+          activation.steps(message);
           break;
         case 'output':
           activation.output(message.effects);

@@ -65,9 +65,8 @@ export class Outputs {
   }
 
   /** What the record holds of children and watches. */
-  tiesRow(): { readonly ties?: TiesRow } {
-    const ties = this.#ties?.row();
-    return ties === undefined ? {} : { ties };
+  tiesRow(): TiesRow | undefined {
+    return this.#ties?.row();
   }
 
   /** Ephemeral asks that wait for their answer. */

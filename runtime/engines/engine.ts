@@ -65,10 +65,10 @@ export type StoreOperation =
 export type Table = 'meta' | 'in' | 'out' | 'actor' | 'park' | 'parked' | 'delayed' | 'dead' | 'result' | 'idem';
 
 /**
- * `due`: actors' timers by engine time. `parent`: actors that have spawned children. `delayed`: mail by the time it may
- * be handled. `dead`: letters by time. `expiry`: results and keys by expiry.
+ * `due`: actors' timers by engine time. `wakeful`: actors that are to be awake: with children, or work under way. `delayed`:
+ * mail by the time it may be handled. `dead`: letters by time. `expiry`: results and keys by expiry.
  */
-export type Index = 'due' | 'parent' | 'delayed' | 'dead' | 'expiry';
+export type Index = 'due' | 'wakeful' | 'delayed' | 'dead' | 'expiry';
 
 /** The list of outgoing envelopes for a target shard. */
 export const outboxList = (target: string): string => `outbox:${target}`;

@@ -363,7 +363,8 @@ export class Cell {
       return this.#fail((steps.at(-1) as StepRecord).cause, thrown);
     }
     const done = this.#status === 'done';
-    this.#host.post({ from: 'steps', activation: this.activation, steps, snapshot, done });
+    const open = this.#stepper.hasChildren();
+    this.#host.post({ from: 'steps', activation: this.activation, steps, snapshot, done, open });
   }
 
   #fail(cause: Cause, thrown: unknown): void {

@@ -136,6 +136,8 @@ export type FromHost =
       readonly steps: readonly StepRecord[];
       readonly snapshot: string | undefined;
       readonly done: boolean;
+      /** Something that it invoked or spawned lives. */
+      readonly open: boolean;
     }
   /** Outputs of turns that need no commit. */
   | {

@@ -36,7 +36,6 @@ export function storeOperations(address: Address, record: ActorRecord, dueMs: nu
     dueMs === undefined
       ? { op: 'unrank', index: 'due', member: address }
       : { op: 'rank', index: 'due', member: address, score: dueMs },
-    ...(record.ties === undefined ? [] : [parentOperation(address, record.ties)]),
   ];
 }
 
@@ -45,12 +44,13 @@ export function forgetOperations(address: Address): StoreOperation[] {
   return [
     { op: 'delete', table: 'actor', key: address },
     { op: 'unrank', index: 'due', member: address },
-    { op: 'unrank', index: 'parent', member: address },
+    { op: 'unrank', index: 'wakeful', member: address },
   ];
 }
 
-/** Whoever has children is awakened by the next owner of the shard, so that they live. */
-function parentOperation(address: Address, { children }: TiesRow): StoreOperation {
-  if (children.length === 0) return { op: 'unrank', index: 'parent', member: address };
-  return { op: 'rank', index: 'parent', member: address, score: 0 };
+/** Whoever has children, or work under way, is awakened by the next owner of the shard, so that they go on. */
+export function wakefulOperation(address: Address, wakeful: boolean): StoreOperation {
+  return wakeful
+    ? { op: 'rank', index: 'wakeful', member: address, score: 0 }
+    : { op: 'unrank', index: 'wakeful', member: address };
 }

@@ -34,10 +34,10 @@ export class DueWatch {
     this.#cancel();
   }
 
-  /** Names the actors that have children: these are to live, as they did before. @throws what the engine says */
-  async lookForParents(): Promise<void> {
+  /** Names the actors that have children or work under way: these go on, as they did before. @throws what the engine says */
+  async lookForWakeful(): Promise<void> {
     const { store, shard, onDue } = this.#options;
-    for (const { member } of await store.ranked(shard, 'parent', 0, actorsMax))
+    for (const { member } of await store.ranked(shard, 'wakeful', 0, actorsMax))
       if (this.#open) onDue(member as Address);
   }
 

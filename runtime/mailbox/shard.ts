@@ -276,7 +276,7 @@ export class Shard {
     tenure.intake.wake();
     for (const waiter of this.#heldWaiters.splice(0)) waiter.resolve();
     this.mail.resume();
-    await tenure.due.lookForParents();
+    await tenure.due.lookForWakeful();
     await tenure.due.look();
   }
 

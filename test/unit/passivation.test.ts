@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Address } from '../../runtime/address.ts';
 import { createMemorySpace } from '../../runtime/engines/index.ts';
 import { eventually, startWorld, type World } from '../support/world.ts';
 
@@ -103,7 +102,7 @@ describe('passivation', () => {
     const second = await startWorld(t, { app: 'sleeper', space, succeeds: first.runtime.nodeEpoch });
     await eventually(
       () => awake(second),
-      (addresses) => addresses.includes('/sleepers/later' as Address),
+      (addresses) => ['/sleepers/busy', '/sleepers/parent', '/sleepers/later'].every((one) => addresses.includes(one)),
     );
     await eventually(
       () => add(second, '/sleepers/later', 0),

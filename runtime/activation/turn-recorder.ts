@@ -1,0 +1,151 @@
+/**
+ * Turns what the thread says of its turns into what their commit holds and what follows it. It keeps what is stored of
+ * the actor, so that nothing is written twice.
+ */
+
+import type { Address } from '../address.ts';
+import type { ActorDefinition } from '../define-actor.ts';
+import type { StoreOperation } from '../engines/engine.ts';
+import type { ErrorData } from '../errors.ts';
+import type { StepRecord, Timer } from '../host/messages.ts';
+import { type ActorRecord, forgetOperations, storeOperations, wakefulOperation } from '../mailbox/actor-record.ts';
+import { type DeadLetter, type DeadLetterReason, deadLetterOperations } from '../mailbox/dead-letters.ts';
+import type { Mail } from '../mailbox/mail.ts';
+import type { Shard } from '../mailbox/shard.ts';
+import type { DurableTimers } from './durable-timers.ts';
+import type { Hand } from './hand.ts';
+import type { Outputs } from './outputs.ts';
+
+export interface TurnRecorderOptions {
+  readonly address: Address;
+  readonly definition: ActorDefinition;
+  readonly incarnation: number;
+  readonly shard: Shard;
+  readonly stored: ActorRecord | undefined;
+  readonly hand: Hand;
+  readonly timers: DurableTimers;
+  readonly outputs: Outputs;
+  /** Whether this life goes on, so that a timer may be armed. */
+  readonly isRunning: () => boolean;
+  readonly count: (name: string, by?: number) => void;
+}
+
+/** Turns of one actor, as the thread reports them. */
+export interface Turns {
+  readonly steps: readonly StepRecord[];
+  /** The state after the last of them; `undefined` for an ephemeral actor. */
+  readonly snapshot: string | undefined;
+  readonly done: boolean;
+  /** Something that it invoked or spawned lives after the last of them. */
+  readonly open: boolean;
+}
+
+/** What is to be committed, and what follows. */
+export interface TurnUnit {
+  readonly operations: StoreOperation[];
+  readonly mails: Mail[];
+  readonly after: (() => void)[];
+}
+
+export class TurnRecorder {
+  readonly #options: TurnRecorderOptions;
+  #shape = '';
+  /** What is stored, or on its way there, as the version of the code that wrote it. */
+  #last: Pick<ActorRecord, 'version' | 'shape' | 'snapshot'> | undefined;
+  #open = false;
+  /** Whether the next owner of the shard awakens it, as stored; `undefined` where a former life wrote it. */
+  #wakeful: boolean | undefined;
+
+  constructor(options: TurnRecorderOptions) {
+    this.#options = options;
+    this.#last = options.stored;
+    this.#wakeful = options.stored === undefined ? false : undefined;
+  }
+
+  /** The logic runs in this shape. */
+  started(shape: string): void {
+    this.#shape = shape;
+  }
+
+  record({ steps, snapshot, done, open }: Turns): TurnUnit {
+    const { address, definition, outputs } = this.#options;
+    const unit: TurnUnit = { operations: [], mails: [], after: [] };
+    for (const step of steps) this.#step(step, unit);
+    this.#open = open;
+    const rowsChanged = steps.some(touchesTimers) || outputs.takeTiesChanged();
+    const isStored = snapshot === this.#last?.snapshot && this.#last?.version === definition.version;
+    if (done && definition.persist === 'snapshot') unit.operations.push(...forgetOperations(address));
+    else if (snapshot !== undefined && (rowsChanged || !isStored)) {
+      this.#last = { version: definition.version, shape: this.#shape, snapshot };
+      unit.operations.push(...this.#store(this.#last));
+    }
+    return unit;
+  }
+
+  /** A child that it had spawned has ended for good by itself: what is to be committed, if it was wanted still. */
+  childEnded(name: string, gen: number): StoreOperation[] {
+    const { outputs } = this.#options;
+    return this.#last === undefined || !outputs.childEnded(name, gen) ? [] : this.#store(this.#last);
+  }
+
+  #step(step: StepRecord, { operations, mails, after }: TurnUnit): void {
+    const { hand, timers, outputs, shard, isRunning } = this.#options;
+    const { cause } = step;
+    const mail = cause.by === 'message' ? hand.takeMail(cause.message) : undefined;
+    if (mail !== undefined) mails.push(mail);
+    // Its lease was lost meanwhile: the next owner's run counts, not this one.
+    else if (cause.by === 'message') return;
+    if (cause.by === 'timer') {
+      hand.dropTimer(cause.timer, cause.gen);
+      timers.fired(cause.timer, cause.gen);
+    }
+    outputs.told(cause);
+    if (step.rejected !== undefined && mail !== undefined) {
+      const { rejected } = step;
+      if (mail.place !== undefined) operations.push(...this.#letter(mail, rejected));
+      after.push(() => outputs.refuse(mail.envelope.id, rejected));
+    }
+    for (const id of step.timersCancelled) timers.drop(id);
+    for (const set of step.timersSet) {
+      if (set.delayMs === null || !Number.isFinite(set.delayMs)) continue;
+      const timer: Timer = { id: set.id, gen: step.number, dueMs: shard.now() + set.delayMs, event: set.event };
+      timers.set(timer);
+      after.push(() => {
+        if (isRunning()) timers.arm(timer);
+      });
+    }
+    for (const effect of step.effects) outputs.record(effect, operations, after);
+  }
+
+  /** A message that never reached the logic. */
+  #letter({ envelope, errors }: Mail, { reason, message }: ErrorData): StoreOperation[] {
+    const atMs = this.#options.shard.now();
+    const why: DeadLetterReason = reason === 'UNKNOWN_TYPE' ? 'UNKNOWN_TYPE' : 'INVALID_MESSAGE';
+    const letter: DeadLetter = { envelope, reason: why, errors: [...errors, { atMs, message }], atMs };
+    this.#options.count('dead_letters_total');
+    return deadLetterOperations(letter);
+  }
+
+  #store({ version, shape, snapshot }: Pick<ActorRecord, 'version' | 'shape' | 'snapshot'>): StoreOperation[] {
+    const { address, definition, incarnation, timers, outputs } = this.#options;
+    const ties = outputs.tiesRow();
+    const record = {
+      kind: definition.kind,
+      version,
+      shape,
+      incarnation,
+      timers: timers.list(),
+      snapshot,
+      ...(ties === undefined ? {} : { ties }),
+    };
+    const operations = storeOperations(address, record, timers.firstDueMs());
+    const wakeful = this.#open || (ties?.children.length ?? 0) > 0;
+    if (wakeful === this.#wakeful) return operations;
+    this.#wakeful = wakeful;
+    return [...operations, wakefulOperation(address, wakeful)];
+  }
+}
+
+function touchesTimers(step: StepRecord): boolean {
+  return step.cause.by === 'timer' || step.timersSet.length > 0 || step.timersCancelled.length > 0;
+}
