@@ -69,7 +69,7 @@ function wholeTree(tree: Tree): TreeSource {
 }
 
 function threadsCheck(runtime: Runtime): ReadinessCheck {
-  const threads = runtime.inspection.threads();
+  const threads = runtime.inspection.threads().filter(({ quarantine }) => !quarantine);
   const running = threads.filter(({ status }) => status === 'running').length;
   return { name: 'threads', ok: running > 0, detail: `${running} of ${threads.length} host threads run` };
 }

@@ -7,8 +7,9 @@ export function placesOn(hosts: Hosts): HostPlaces {
     choose: (load) =>
       hosts
         .list()
-        .filter((slot) => slot.status === 'running')
+        .filter((slot) => slot.status === 'running' && !slot.quarantine)
         .sort((left, right) => load(left.slot) - load(right.slot))[0]?.slot,
     post: (slot, message) => hosts.post(slot, message),
+    extra: hosts,
   };
 }

@@ -68,6 +68,8 @@ export const limits = {
   deadLettersPerShard: 10_000,
   /** Dead letters that one replay or discard may change. */
   deadLettersPerAction: 1_000,
+  /** Threads for messages that are suspected of ending theirs, each with one actor. */
+  quarantineThreads: 4,
   /** Offloaded tasks that may wait for a thread. */
   offloadWaitingTasks: 1_000,
   /** Longest offloaded task, in milliseconds, waiting included. */

@@ -202,6 +202,8 @@ export interface ThreadView {
   readonly heapLimitBytes: number;
   /** Whether the heap is nearly full: 80 % of its limit. */
   readonly heapHigh: boolean;
+  /** Whether it is kept for messages that are suspected of ending threads. */
+  readonly quarantine: boolean;
   /** Lives that ended without being stopped. */
   readonly exits: number;
   /** The last of them. */

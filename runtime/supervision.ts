@@ -22,9 +22,9 @@ export interface ActivationExit {
    * `done`: the logic reached its final state. `failed`: it threw. `killed`: by the control door.
    * `thread-lost`: its thread died. `lease-lost`: its shard went to another owner. `released`: it was parked for a
    * snapshot that could not be read, and is to be tried again. `passivated`: it was idle and was put to sleep; it is to
-   * be started again when `ensure` asks for it.
+   * be started again when `ensure` asks for it. `moved`: it had a quarantine thread, and is to live among others again.
    */
-  readonly cause: 'done' | 'failed' | 'killed' | 'thread-lost' | 'lease-lost' | 'released' | 'passivated';
+  readonly cause: 'done' | 'failed' | 'killed' | 'thread-lost' | 'lease-lost' | 'released' | 'passivated' | 'moved';
   /**
    * Whether the restart counts against the supervisor's budget. A failure that a message caused does not: no sender
    * can spend a supervisor's budget (G7).

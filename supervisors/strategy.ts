@@ -9,12 +9,12 @@ export type Strategy = 'one_for_one' | 'one_for_all' | 'rest_for_one' | 'dynamic
  */
 export type ExitCause = ActivationExit['cause'] | HostExit['cause'] | 'gave-up' | 'shutdown' | 'start-failed';
 
-/** `normal`: it finished. `abnormal`: it failed. `moved`: nothing failed, its shard went to another owner. */
+/** `normal`: it finished. `abnormal`: it failed. `moved`: nothing failed, it is to live elsewhere. */
 export type ExitKind = 'normal' | 'abnormal' | 'moved';
 
 export function exitKindOf(cause: ExitCause): ExitKind {
   if (cause === 'done' || cause === 'shutdown') return 'normal';
-  return cause === 'lease-lost' ? 'moved' : 'abnormal';
+  return cause === 'lease-lost' || cause === 'moved' ? 'moved' : 'abnormal';
 }
 
 /** What an exit leads to. Nothing to start means that the child has ended for good and its siblings go on. */

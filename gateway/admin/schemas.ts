@@ -55,6 +55,7 @@ export const threadSchema = z.object({
   heapUsedBytes: z.number(),
   heapLimitBytes: z.number(),
   heapHigh: z.boolean(),
+  quarantine: z.boolean(),
   exits: z.number().int(),
   lastExit: z
     .object({ cause: z.string(), atMs: z.number(), error: z.string().optional(), actor: z.string().optional() })

@@ -21,7 +21,7 @@ import type { Timer, TurnFailure, TurnInput } from '../host/messages.ts';
 import { limits } from '../limits.ts';
 import { errorOfLetter } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
-import { chargeAttempt } from './attempts.ts';
+import { chargeAttempt, errorOfEnd } from './attempts.ts';
 import { DurableTimers } from './durable-timers.ts';
 import { Hand } from './hand.ts';
 import { Outputs } from './outputs.ts';
@@ -112,11 +112,8 @@ export class Activation {
   }
 
   /** Hands ephemeral mail on; the caller has checked `hasRoom`. */
-  deliver(mail: Mail): void {
-    if (this.#draining && mail.envelope.from === undefined) {
-      this.#outputs.refuse(mail.envelope.id, shuttingDown);
-      return;
-    }
+  deliver(mail: Mail) {
+    if (this.#draining && mail.envelope.from === undefined) return this.#outputs.refuse(mail.envelope.id, shuttingDown);
     this.#lastWorkMs = this.#options.clock.monotonic();
     if (this.persistent || this.#passivating) {
       this.#options.queue.push(mail, this.#lastWorkMs);
@@ -171,10 +168,11 @@ export class Activation {
     const hold = shard.mail.holdOf(this.address);
     if (hold !== undefined && hold.why !== 'backoff') return;
     for (const timer of this.#postponed.splice(0)) if (this.#timers.has(timer)) this.#fire(timer);
-    while (queue.length > 0 && this.#inFlight < limits.activationInFlightTurns) {
+    const window = this.#options.suspect === undefined ? limits.activationInFlightTurns : 1;
+    while (queue.length > 0 && this.#inFlight < window) {
       const inputs: TurnInput[] = [];
       const expired: Mail[] = [];
-      while (inputs.length < limits.turnsPerPost && this.#inFlight < limits.activationInFlightTurns) {
+      while (inputs.length < limits.turnsPerPost && this.#inFlight < window) {
         const mail = queue.shift(hold !== undefined);
         if (mail === undefined) break;
         if (mail.envelope.deadlineMs !== undefined && mail.envelope.deadlineMs < shard.now()) {
@@ -189,6 +187,16 @@ export class Activation {
       post({ to: 'deliver', activation: this.number, inputs });
     }
     if (hold === undefined) shard.mail.refill(this.address);
+    // The suspect was let go: expired, or discarded by hand.
+    if (hold === undefined && this.#inFlight === 0 && !shard.mail.hasMail(this.address)) this.#leaveQuarantine();
+  }
+
+  /** The suspect message has met its fate: the next life is among the others again. */
+  #leaveQuarantine(): void {
+    const { suspect, quarantine } = this.#options;
+    if (suspect === undefined) return;
+    quarantine.clear(this.address);
+    this.end({ cause: 'moved', charged: false });
   }
 
   #feed(mail: Mail): TurnInput {
@@ -229,11 +237,14 @@ export class Activation {
     this.#lastWorkMs = clock.monotonic();
     this.#uncommittedTurns += length;
     // A turn that changed nothing writes nothing, yet its answer waits for the commits before it.
-    const onCommitted = (): void => {
+    const onCommitted = () => {
       this.#uncommittedTurns -= length;
       // What is committed is true, also when this life has ended meanwhile.
       for (const follow of after) follow();
       if (this.status === 'ended') return;
+      // What such a turn invoked begins where it can stay.
+      if (!turns.done && mails.some(({ envelope }) => envelope.id === this.#options.suspect))
+        return this.#leaveQuarantine();
       const last = turns.steps.at(-1);
       if (last !== undefined) post({ to: 'committed', activation: this.number, number: last.number });
       if (turns.done) this.end({ cause: 'done', charged: true });
@@ -267,7 +278,9 @@ export class Activation {
   /** The thread died; `suspect`: the fed turn, counted from the oldest, that was being stepped at that moment. */
   threadLost(exit: ReportedExit & { readonly error: ErrorData }, suspect: number | undefined): void {
     if (this.status === 'ended') return;
-    this.#charge(suspect === undefined ? undefined : this.#hand.takeMailAt(suspect), exit.error);
+    const mail = suspect === undefined ? undefined : this.#hand.takeMailAt(suspect);
+    if (mail?.place !== undefined) this.#options.quarantine.suspect(this.address, mail.envelope.id);
+    this.#charge(mail, exit.error);
     this.end(exit);
   }
 
@@ -282,17 +295,11 @@ export class Activation {
     const fed = this.#hand.empty();
     const answered = (mail: Mail): boolean => mail.place === undefined && mail.envelope.replyTo !== undefined;
     this.#options.queue.putBack(fed.filter((mail) => !answered(mail)));
-    // What came while it was put to sleep is for its next life.
-    const unanswered = exit?.cause === 'passivated' ? [] : this.#options.queue.remove(answered);
+    // Where it did not fail, what waits is for its next life.
+    const goesOn = exit?.cause === 'passivated' || exit?.cause === 'moved';
+    const unanswered = goesOn ? [] : this.#options.queue.remove(answered);
     if (this.#retryAt !== undefined) this.#options.shard.mail.hold(this.address, { why: 'backoff', ...this.#retryAt });
-    const error: ErrorData =
-      exit?.cause === 'lease-lost'
-        ? { reason: 'UNAVAILABLE', message: 'the storage engine was lost', outcome: 'unknown', retryAfterMs: 1_000 }
-        : {
-            reason: 'ACTOR_FAILED',
-            message: exit?.error?.message ?? `${this.address} stopped before it answered`,
-            outcome: 'unknown',
-          };
+    const error = errorOfEnd(this.address, exit);
     for (const mail of unanswered) this.#outputs.refuse(mail.envelope.id, error);
     this.#outputs.refuseAll(error);
     if (exit !== undefined) this.#options.onExit(exit);
@@ -304,6 +311,7 @@ export class Activation {
     const { shard, random, count } = this.#options;
     const charged = chargeAttempt(mail, error, shard.now(), random);
     if (charged.spent) {
+      this.#options.quarantine.clear(this.address);
       shard.letter([mail], 'ATTEMPTS_SPENT');
       return;
     }

@@ -1,7 +1,11 @@
+import type { Address } from '../address.ts';
+import type { StoreOperation } from '../engines/engine.ts';
 import type { ErrorData } from '../errors.ts';
 import { defaults } from '../limits.ts';
+import { deadLetterOperations } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
 import type { Random } from '../random.ts';
+import type { ReportedExit } from './surroundings.ts';
 
 /**
  * Charges a failed attempt to a message. `spent`: it was the last; else its next attempt may begin after `delayMs`, of
@@ -20,4 +24,22 @@ export function chargeAttempt(
   if (attempt === 1) return { spent: false, delayMs: 0 };
   const baseMs = Math.min(defaults.retryMaxMs, defaults.retryFirstMs * 2 ** (attempt - 2));
   return { spent: false, delayMs: baseMs * (1 + random.next()) };
+}
+
+/** Makes a dead letter of a message that never reached the logic. */
+export function letterOfRejected(mail: Mail, rejected: ErrorData, nowMs: number): StoreOperation[] {
+  return deadLetterOperations({
+    envelope: mail.envelope,
+    reason: rejected.reason === 'UNKNOWN_TYPE' ? 'UNKNOWN_TYPE' : 'INVALID_MESSAGE',
+    errors: [...mail.errors, { atMs: nowMs, message: rejected.message }],
+    atMs: nowMs,
+  });
+}
+
+/** What those hear who wait for an answer of a life that has ended. */
+export function errorOfEnd(address: Address, exit: ReportedExit | undefined): ErrorData {
+  if (exit?.cause === 'lease-lost')
+    return { reason: 'UNAVAILABLE', message: 'the storage engine was lost', outcome: 'unknown', retryAfterMs: 1_000 };
+  const message = exit?.error?.message ?? `${address} stopped before it answered`;
+  return { reason: 'ACTOR_FAILED', message, outcome: 'unknown' };
 }

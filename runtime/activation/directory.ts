@@ -20,6 +20,7 @@ import type { Log } from '../log.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { ActivationExit, Activations, HostExit, StartRequest } from '../supervision.ts';
 import { Activation } from './activation.ts';
+import { Quarantine, type QuarantineThreads } from './quarantine.ts';
 import { type ReadRecord, readRecord, unfitRecord } from './restoring.ts';
 import type { ActivationSurroundings } from './surroundings.ts';
 
@@ -28,6 +29,8 @@ export interface HostPlaces {
   /** The running slot with the fewest actors; `undefined` while none runs. */
   choose(load: (slot: number) => number): number | undefined;
   post(slot: number, message: Parameters<ActivationSurroundings['post']>[0]): void;
+  /** Threads for suspect messages; absent where actors share the thread of the node. */
+  readonly extra?: QuarantineThreads;
 }
 
 export interface DirectoryOptions {
@@ -61,11 +64,13 @@ export class Directory implements Activations {
   readonly #stopping = new Map<number, () => void>();
   readonly #runningWaiters = new Map<Address, Set<() => void>>();
   readonly #exitListeners: ((exit: ActivationExit) => void)[] = [];
+  readonly #quarantine: Quarantine;
   #lastNumber = 0;
   #draining = false;
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
+    this.#quarantine = new Quarantine(options.hosts.extra);
   }
 
   /** The living activation of an address. */
@@ -117,11 +122,14 @@ export class Directory implements Activations {
       throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
     const shard = this.#options.shardOf(address);
     const stored = definition.persist === 'snapshot' ? await this.#stored(address, shard) : undefined;
-    const slot = await this.#chooseSlot();
+    const suspect = this.#quarantine.suspectOf(address);
+    const slot = (await this.#quarantine.threadFor(address)) ?? (await this.#chooseSlot());
     const incarnation = Math.max(stored?.incarnation ?? 0, this.#incarnations.get(address) ?? 0) + 1;
-    if (this.#byAddress.has(address))
+    if (this.#byAddress.has(address)) {
+      this.#quarantine.left(slot);
       throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
-    const activation = this.#enter(request, slot, incarnation, stored, shard);
+    }
+    const activation = this.#enter(request, { slot, suspect }, incarnation, stored, shard);
     const unfit = stored === undefined ? undefined : unfitRecord(stored, definition);
     if (unfit !== undefined) {
       this.#park(activation, unfit);
@@ -317,7 +325,7 @@ export class Directory implements Activations {
 
   #enter(
     request: StartRequest,
-    slot: number,
+    { slot, suspect }: { readonly slot: number; readonly suspect: string | undefined },
     incarnation: number,
     stored: ReadRecord | undefined,
     shard: Shard,
@@ -333,6 +341,8 @@ export class Directory implements Activations {
       shard,
       queue: shard.mail.queueOf(address),
       stored,
+      quarantine: this.#quarantine,
+      suspect,
       post: (message) => this.#options.hosts.post(slot, message),
       onExit: (exit) => {
         this.#leave(activation);
@@ -358,6 +368,7 @@ export class Directory implements Activations {
     });
     if (this.#byAddress.get(activation.address) === activation) this.#byAddress.delete(activation.address);
     this.#load.set(activation.slot, this.load(activation.slot) - 1);
+    this.#quarantine.left(activation.slot);
     const shard = this.#options.shardOf(activation.address);
     shard.mail.releaseQueue(activation.address);
     // Mail that outlived its actor: whoever is responsible for the address hears of it once the exit is known.

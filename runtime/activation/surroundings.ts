@@ -11,6 +11,7 @@ import type { ResultOutcome } from '../mailbox/results.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { Random } from '../random.ts';
 import type { ActivationExit } from '../supervision.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { TiesPort } from './ties.ts';
 
 /** An exit as an activation reports it. */
@@ -42,4 +43,7 @@ export interface ActivationOptions extends ActivationSurroundings {
   readonly shard: Shard;
   readonly queue: ActorQueue;
   readonly stored: ActorRecord | undefined;
+  readonly quarantine: Quarantine;
+  /** The message for whose sake this life has a thread to itself. */
+  readonly suspect: string | undefined;
 }

@@ -6,12 +6,11 @@
 import type { Address } from '../address.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { StoreOperation } from '../engines/engine.ts';
-import type { ErrorData } from '../errors.ts';
 import type { StepRecord, Timer } from '../host/messages.ts';
 import { type ActorRecord, forgetOperations, storeOperations, wakefulOperation } from '../mailbox/actor-record.ts';
-import { type DeadLetter, type DeadLetterReason, deadLetterOperations } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
 import type { Shard } from '../mailbox/shard.ts';
+import { letterOfRejected } from './attempts.ts';
 import type { DurableTimers } from './durable-timers.ts';
 import type { Hand } from './hand.ts';
 import type { Outputs } from './outputs.ts';
@@ -102,7 +101,10 @@ export class TurnRecorder {
     outputs.told(cause);
     if (step.rejected !== undefined && mail !== undefined) {
       const { rejected } = step;
-      if (mail.place !== undefined) operations.push(...this.#letter(mail, rejected));
+      if (mail.place !== undefined) {
+        operations.push(...letterOfRejected(mail, rejected, shard.now()));
+        this.#options.count('dead_letters_total');
+      }
       after.push(() => outputs.refuse(mail.envelope.id, rejected));
     }
     for (const id of step.timersCancelled) timers.drop(id);
@@ -115,15 +117,6 @@ export class TurnRecorder {
       });
     }
     for (const effect of step.effects) outputs.record(effect, operations, after);
-  }
-
-  /** A message that never reached the logic. */
-  #letter({ envelope, errors }: Mail, { reason, message }: ErrorData): StoreOperation[] {
-    const atMs = this.#options.shard.now();
-    const why: DeadLetterReason = reason === 'UNKNOWN_TYPE' ? 'UNKNOWN_TYPE' : 'INVALID_MESSAGE';
-    const letter: DeadLetter = { envelope, reason: why, errors: [...errors, { atMs, message }], atMs };
-    this.#options.count('dead_letters_total');
-    return deadLetterOperations(letter);
   }
 
   #store({ version, shape, snapshot }: Pick<ActorRecord, 'version' | 'shape' | 'snapshot'>): StoreOperation[] {

@@ -9,7 +9,7 @@
 
 import { type Clock, wait } from '../clock.ts';
 import { type ErrorData, TroupeError, toErrorData } from '../errors.ts';
-import { defaults } from '../limits.ts';
+import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { ThreadExitView, ThreadView } from '../messaging.ts';
 import type { HostExit, HostSlots } from '../supervision.ts';
@@ -41,6 +41,11 @@ export interface Hosts extends HostSlots {
   /** Posts to the host of a slot; false when none runs there. */
   post(slot: number, message: ToHost): boolean;
   list(): Omit<ThreadView, 'actors'>[];
+  /**
+   * Starts a thread beyond `count`, of which the caller alone makes use and which `stop` ends; `undefined` while there
+   * are `limits.quarantineThreads` of them. @throws TroupeError when it does not start
+   */
+  startExtra(): Promise<number | undefined>;
   /** Ends the host of a slot at once and reports it as `killed`; resolves after its exit. */
   kill(slot: number): Promise<void>;
   /** Ends all hosts for good. Reports nothing. */
@@ -76,13 +81,29 @@ export function createHosts(options: HostsOptions): Hosts {
   const listeners: ((exit: HostExit) => void)[] = [];
   const slots = Array.from({ length: options.count }, (_, index): Slot => emptySlot(index + 1));
 
+  /** Slots beyond `count` that are in use. */
+  const extras = new Set<number>();
   let closed = false;
+
+  const noSlot = (number: number): TroupeError =>
+    new TroupeError('NOT_FOUND', `there is no host slot ${number}; slots are 1 to ${options.count}`);
 
   function slotOf(number: number): Slot {
     const slot = slots[number - 1];
-    if (slot === undefined)
-      throw new TroupeError('NOT_FOUND', `there is no host slot ${number}; slots are 1 to ${slots.length}`);
+    if (slot === undefined) throw noSlot(number);
     return slot;
+  }
+
+  async function startExtra(): Promise<number | undefined> {
+    let slot = slots.find(({ slot: number }) => number > options.count && !extras.has(number));
+    if (slot === undefined) {
+      if (slots.length >= options.count + limits.quarantineThreads) return undefined;
+      slot = emptySlot(slots.length + 1);
+      slots.push(slot);
+    }
+    extras.add(slot.slot);
+    await start(slot.slot);
+    return slot.slot;
   }
 
   async function start(number: number): Promise<{ readonly incarnation: number }> {
@@ -132,6 +153,7 @@ export function createHosts(options: HostsOptions): Hosts {
   function leave(slot: Slot): void {
     slot.status = 'gone';
     slot.host = undefined;
+    extras.delete(slot.slot);
     slot.watchdog?.stop();
     slot.watchdog = undefined;
   }
@@ -147,7 +169,9 @@ export function createHosts(options: HostsOptions): Hosts {
       ...(actor === undefined ? {} : { actor }),
     };
     log.warn({ slot: slot.slot, incarnation, cause, actor, error: error?.message }, 'host thread gone');
-    for (const listener of listeners) listener({ ...exit, ...(actor === undefined ? {} : { actor }) });
+    // What a message brought about is no fault of the thread (G7).
+    const charged = cause === 'died' && exit.inHand !== undefined ? { charged: false } : {};
+    for (const listener of listeners) listener({ ...exit, ...charged, ...(actor === undefined ? {} : { actor }) });
   }
 
   function watch(slot: Slot): void {
@@ -189,6 +213,8 @@ export function createHosts(options: HostsOptions): Hosts {
     else log.info(fields, `the heap of host thread ${slot.slot} is no longer nearly full`);
   }
 
+  const isShown = ({ slot, status, exits }: Slot): boolean => slot <= options.count || status !== 'gone' || exits > 0;
+
   async function stop(number: number, withinMs: number): Promise<void> {
     const slot = slotOf(number);
     if (slot.host === undefined) return slot.exited;
@@ -199,7 +225,11 @@ export function createHosts(options: HostsOptions): Hosts {
   }
 
   return {
-    start,
+    async start(number) {
+      if (number > options.count) throw noSlot(number);
+      return await start(number);
+    },
+    startExtra,
     stop,
     onExit: (listener) => {
       listeners.push(listener);
@@ -211,7 +241,7 @@ export function createHosts(options: HostsOptions): Hosts {
       return true;
     },
     list: () =>
-      slots.map(({ slot, incarnation, status, watchdog, lastExit, ...known }) => ({
+      slots.filter(isShown).map(({ slot, incarnation, status, watchdog, lastExit, ...known }) => ({
         slot,
         incarnation,
         status,
@@ -221,6 +251,7 @@ export function createHosts(options: HostsOptions): Hosts {
         heapLimitBytes: known.heapLimitBytes,
         heapHigh: known.heapHigh,
         exits: known.exits,
+        quarantine: slot > options.count,
         ...(lastExit === undefined ? {} : { lastExit }),
       })),
     async kill(number) {

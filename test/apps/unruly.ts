@@ -22,6 +22,10 @@ const deeds = {
   loop() {
     for (;;);
   },
+  /** The first time only. */
+  stumble(attempt: number) {
+    if (attempt === 1) for (;;);
+  },
   hoard() {
     for (;;) hoard.push(new Array<number>(100_000).fill(hoard.length + 0.5));
   },
@@ -74,7 +78,7 @@ const machine = setup({
     },
     now: {
       actions: assign(({ event }) => {
-        deeds[event.payload.deed]();
+        deeds[event.payload.deed](event.message.attempt);
         return {};
       }),
     },

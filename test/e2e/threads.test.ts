@@ -173,6 +173,61 @@ test('what ends a thread in the middle of a durable message is charged to that m
   await scene.world.close();
 });
 
+test(
+  'a message that hangs its thread is tried again alone, and becomes a dead letter that has cost its neighbours one life',
+  slow,
+  async (t) => {
+    const scene = await stage(t, 'kept', { watchdogMs: 500 });
+    const { world, culprit, neighbour, stranger } = scene;
+    const { runtime, tree } = world;
+    const budgets = () => ['/', '/kept', '/system/threads'].map((path) => tree.supervisor(path)?.budgetLeft);
+    const before = budgets();
+    const home = (await scene.threadOf(culprit)).slot;
+    await world.messaging.tell({ to: culprit, type: 'now', payload: { deed: 'loop' }, delivery: 'at-least-once' });
+    // What was sent after it waits behind it, and is handled in the end.
+    await world.messaging.tell({ to: culprit, type: 'add', payload: {}, delivery: 'at-least-once' });
+    await until('the quarantine', async () => runtime.inspection.threads().find(({ quarantine }) => quarantine));
+    // Meanwhile everybody else is served.
+    await until(neighbour, async () => ((await scene.add(neighbour).catch(() => 0)) === 2 ? true : undefined));
+    assert.equal(await scene.add(stranger), 2);
+    const letter = await until(
+      'a dead letter',
+      async () => (await runtime.inspection.deadLetters({ limit: 10 })).items[0],
+    );
+    assert.deepEqual([letter.address, letter.attempts, letter.errors.length], [culprit, 5, 5]);
+    const hung = letter.errors.map(({ message }) => Number(/host thread (\d+) hung/.exec(message)?.[1]));
+    assert.equal(hung[0], home);
+    assert.ok(
+      hung.slice(1).every((slot) => slot > 2),
+      `hung on ${hung}`,
+    );
+    // 1 before, 1 that waited, 1 now.
+    await until(culprit, async () => ((await scene.add(culprit).catch(() => 0)) === 3 ? true : undefined));
+    assert.ok((await runtime.inspection.actor(culprit)).thread <= 2, 'it lives among others again');
+    assert.deepEqual([await scene.incarnation(neighbour), await scene.incarnation(stranger)], [2, 1]);
+    assert.equal((await scene.threadOf(culprit)).exits, 1);
+    assert.deepEqual(budgets(), before);
+    await scene.world.close();
+  },
+);
+
+test(
+  'a suspect that is innocent is handled in quarantine, and its actor comes back with its state',
+  slow,
+  async (t) => {
+    const scene = await stage(t, 'kept', { watchdogMs: 500 });
+    const { world, culprit } = scene;
+    await world.messaging.tell({ to: culprit, type: 'now', payload: { deed: 'stumble' }, delivery: 'at-least-once' });
+    await world.messaging.tell({ to: culprit, type: 'add', payload: {}, delivery: 'at-least-once' });
+    await until('the quarantine', async () => world.runtime.inspection.threads().find(({ quarantine }) => quarantine));
+    await until(culprit, async () => ((await scene.add(culprit).catch(() => 0)) >= 3 ? true : undefined));
+    assert.ok((await world.runtime.inspection.actor(culprit)).thread <= 2);
+    assert.equal(world.runtime.inspection.threads().filter(({ quarantine }) => quarantine).length, 0);
+    assert.equal((await world.runtime.inspection.deadLetters({ limit: 10 })).items.length, 0);
+    await scene.world.close();
+  },
+);
+
 test('a heap that is nearly full is named once, before its limit ends the thread', slow, async (t) => {
   const heapLimitMb = 96;
   const scene = await stage(t, 'unruly', { heapLimitMb, watchdogMs: 1_000 });

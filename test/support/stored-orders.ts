@@ -19,18 +19,18 @@ export interface StoredOrder {
   readonly context?: unknown;
   readonly timers?: readonly Timer[];
   readonly kind?: string;
+  readonly version?: number;
+  /** In place of one made of state and context. */
+  readonly snapshot?: unknown;
 }
 
 export const addressOf = (name: string): Address => `/orders/${name}` as Address;
 
-function recordOf({
-  state = 'open',
-  context = { items: ['tea'] },
-  timers = [],
-  kind = 'order',
-}: StoredOrder): ActorRecord {
-  const snapshot = JSON.stringify({ status: 'active', value: state, historyValue: {}, context, children: {} });
-  return { kind, version: 1, shape: 'of the first', incarnation: 1, timers, snapshot };
+function recordOf(order: StoredOrder): ActorRecord {
+  const { state = 'open', context = { items: ['tea'] }, timers = [], kind = 'order', version = 1 } = order;
+  const made = { status: 'active', value: state, historyValue: {}, context, children: {} };
+  const snapshot = JSON.stringify('snapshot' in order ? order.snapshot : made);
+  return { kind, version, shape: 'of the first', incarnation: 1, timers, snapshot };
 }
 
 /** Writes records as a node would, one lease and a few commits a shard. */

@@ -34,7 +34,7 @@ function actor(address: string): ActorView {
   };
 }
 
-const calm = { worstLagMs: 40, heapLimitBytes: 4_000, heapHigh: false };
+const calm = { worstLagMs: 40, heapLimitBytes: 4_000, heapHigh: false, quarantine: false };
 
 function sourcesWith(done: string[] | undefined): AdminSources {
   const told = (action: string, selection: DeadLetterSelection, options?: object): DeadLetterOutcome => {

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { createMemorySpace, type Engine, EngineUnknown } from '../../runtime/engines/index.ts';
 import type { TroupeError } from '../../runtime/errors.ts';
 import type { OutgoingMessage } from '../../runtime/messaging.ts';
+import { seededRandom } from '../support/seed.ts';
 import { eventually, startWorld, type World } from '../support/world.ts';
 
 const to = '/sleepers/a';
@@ -23,6 +24,7 @@ async function insist<T>(send: () => Promise<T>): Promise<T> {
       return await send();
     } catch (error) {
       assert.equal((error as TroupeError).reason, 'UNAVAILABLE');
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
 }
@@ -32,12 +34,13 @@ const total = async (world: World): Promise<number> =>
 
 /** Loses the answers of many calls that read and write. */
 function losing(engine: Engine): Engine {
-  let calls = 0;
+  // No fixed rhythm: it could hit the same call of every attempt.
+  const chance = seededRandom(7);
   const lose =
     <A extends unknown[], R>(call: (...given: A) => Promise<R>) =>
     async (...given: A): Promise<R> => {
       const answer = await call(...given);
-      if (++calls % 4 === 0) throw new EngineUnknown('lost');
+      if (chance() < 0.25) throw new EngineUnknown('lost');
       return answer;
     };
   return {

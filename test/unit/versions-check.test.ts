@@ -3,10 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
 import { checkUpgrade } from '../../ops/upgrade/check.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { createMemoryEngine, createMemorySpace, type Engine, type Table } from '../../runtime/engines/index.ts';
 import { TroupeError } from '../../runtime/index.ts';
+import { replaced } from '../support/replaced.ts';
+import { storeOrders } from '../support/stored-orders.ts';
 import { shards, startWorld } from '../support/world.ts';
 
 const lives: Readonly<Record<string, readonly string[]>> = {
@@ -33,7 +36,7 @@ const check = (engine: Engine) =>
     app: new URL('../apps/orders-next.ts', import.meta.url).pathname,
     application: {},
     turnLimitMs: 5_000,
-    examples: 10,
+    examples: 200,
     clock: systemClock,
   });
 
@@ -86,6 +89,40 @@ test('what the check calls unreadable is parked with the same words, and everyth
         return true;
       });
   }
+});
+
+test('of records that were tampered with it calls unreadable exactly those that a node parks, for the same reason', async (t) => {
+  const space = createMemorySpace();
+  const engine = createMemoryEngine({ namespace: 'world', shards, space });
+  await engine.open();
+  const orders = fc.sample(fc.tuple(fc.constantFrom(1, 2), fc.nat(), fc.jsonValue({ maxDepth: 1 })), 200);
+  await storeOrders(
+    engine,
+    orders.map(([version, at, junk], index) => {
+      const context = version === 1 ? { items: ['tea'] } : { lines: [{ item: 'tea', count: 1 }] };
+      const snapshot = { status: 'active', value: 'open', historyValue: {}, context, children: {} };
+      return { name: `o${index}`, version, snapshot: replaced(snapshot, at, junk) };
+    }),
+  );
+  const { breaks } = await check(engine);
+  const foretold = new Map(
+    breaks.flatMap(({ break: sort, examples }) =>
+      sort === 'unreadable' ? examples.map(({ address, why }) => [address, why] as const) : [],
+    ),
+  );
+  const { messaging } = await startWorld(t, { app: 'orders-next', space });
+  const parked = new Map<string, string>();
+  for (const index of orders.keys()) {
+    const to = `/orders/o${index}`;
+    const answer = await messaging.ask({ to, type: 'look', payload: {} }, { timeoutMs: 5_000 }).catch((error) => error);
+    if (!(answer instanceof Error)) continue;
+    assert.ok(answer instanceof TroupeError && answer.reason === 'PARKED', String(answer));
+    parked.set(to, answer.message);
+  }
+  assert.deepEqual([...foretold.keys()].sort(), [...parked.keys()].sort());
+  for (const [address, why] of foretold)
+    assert.ok(parked.get(address)?.includes(why), `${why} / ${parked.get(address)}`);
+  assert.ok(parked.size > 50 && parked.size < 190, `${parked.size} of 200 parked shows little`);
 });
 
 test('what Troupe did not write is passed over, and damaged marks are said', async () => {

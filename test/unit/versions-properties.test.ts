@@ -11,6 +11,7 @@ import type { Stepper, Turn } from '../../runtime/activation/stepper.ts';
 import { type ActorDefinition, defineActor } from '../../runtime/define-actor.ts';
 import { encodeActorRecord } from '../../runtime/mailbox/actor-record.ts';
 import { createVirtualClock } from '../../runtime/testing/clock.ts';
+import { replaced } from '../support/replaced.ts';
 
 const events = ['e0', 'e1', 'e2'] as const;
 const names = ['a', 'b', 'toString'] as const;
@@ -201,18 +202,3 @@ test('a stored record is read as it was written, and what is none is said to be 
   );
   fc.assert(fc.property(text, (written) => assert.match(readRecord(written).fault ?? '', /damaged/)));
 });
-
-/** The same JSON with one of its places, counted through, replaced. */
-function replaced(json: unknown, at: number, value: unknown): unknown {
-  const places: ((put: unknown) => void)[] = [];
-  const root = { json };
-  const visit = (holder: Record<string, unknown>, key: string): void => {
-    places.push((put) => Object.defineProperty(holder, key, { value: put, enumerable: true, writable: true }));
-    const inner = holder[key];
-    if (typeof inner === 'object' && inner !== null)
-      for (const name of Object.keys(inner)) visit(inner as Record<string, unknown>, name);
-  };
-  visit(root as Record<string, unknown>, 'json');
-  places[at % places.length]?.(value);
-  return root.json;
-}
