@@ -162,7 +162,7 @@ async function endure(t: TestContext, cli: CommandLine, engine: string, troubles
           node.cli.run(['status']),
         ]);
         assert.match(doctor.stdout, trouble.told);
-        assert.match(doctor.stdout, /FAILS {2}engine: .*\n {7}-> \S/, 'with what mends it');
+        assert.match(doctor.stdout, /FAILS {2}(engine|disk): .*\n {7}-> \S/, 'with what mends it');
         assert.equal(doctor.code, 1);
         assert.match(status.stdout, trouble.told);
         assert.equal(status.code, 1);
