@@ -86,6 +86,10 @@ test('an actor is looked for in the tree, then by its kind', () => {
   assert.deepEqual(found(ghost), ['unreadable "idle" 1 the app defines no kind "ghost"; it defines: worker']);
   const { unplaced } = rehearse({ address: '/workers/a/child', turns: [message('go')] }, () => {});
   assert.equal(unplaced, true, 'its parent may spawn it, of whatever kind');
+  const wanted = { name: 'child', gen: 1, kind: 'worker' };
+  assert.deepEqual(found({ address: '/workers/a/child', turns: [message('left')], wanted }), [
+    'rejected "idle" 1 UNKNOWN_TYPE: "worker" takes no message "left"; it takes: go, end',
+  ]);
 });
 
 test('a child whose kind is gone is missed, and damaged ties are no ties', () => {
