@@ -134,7 +134,9 @@ function takesUp(
   if (stored.version === definition.version && stored.shape === program.shape) return true;
   try {
     const kept = stepper.persisted();
-    program.stepper(quiet, systemClock, '/again#0').restore(kept);
+    const again = program.stepper(quiet, systemClock, '/again#0');
+    again.restore(kept);
+    if (again.persisted() !== kept) throw new Error('"state" returns something else each time');
     if (machine !== undefined)
       for (const why of stallsOf(machine, stepper.state(), running(kept, stored.timers)))
         notes.add('stalls', state, why);

@@ -128,4 +128,6 @@ test('a definition that no longer persists, or whose state would not be read a s
     found({ record: stored('idle') }, withWorker({ state: once }))[0] ?? '',
     /taken up once, and not again: .*count/,
   );
+  const growing = z.object({ count: z.number().transform((count) => count + 1) });
+  assert.match(found({ record: stored('idle') }, withWorker({ state: growing }))[0] ?? '', /something else each time/);
 });
