@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import { isSystemAddress, parseAddress } from '../runtime/address.ts';
 import { type Delivery, type Json, lanes, type Priority } from '../runtime/envelope.ts';
 import { TroupeError } from '../runtime/errors.ts';
-import { defaults, limits } from '../runtime/limits.ts';
+import { limits } from '../runtime/limits.ts';
 import type { OutgoingMessage } from '../runtime/messaging.ts';
 
 /** A request as an edge read it from its wire, unchecked. */
@@ -24,6 +24,7 @@ export interface RawMessage {
   readonly priority?: unknown;
   /** Milliseconds until it may be handled; a tell's alone. */
   readonly delayMs?: unknown;
+  readonly idempotencyKey?: unknown;
   readonly timeoutMs?: unknown;
   readonly headers?: unknown;
   /** Always refused: the runtime alone says who sent a message. */
@@ -32,10 +33,12 @@ export interface RawMessage {
 
 export interface AdmittedMessage {
   readonly message: OutgoingMessage;
-  readonly timeoutMs: number;
+  /** What the request says; absent when it says nothing. */
+  readonly timeoutMs?: number;
 }
 
 const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+const printable = /^[\x21-\x7e]+$/;
 /** XState takes such events as its own: one named `xstate.stop` stopped an actor. */
 const reservedType = /^(?:xstate|troupe)\./i;
 
@@ -51,8 +54,9 @@ export function admit(raw: RawMessage): AdmittedMessage {
   const delivery = deliveryOf(raw.delivery);
   const priority = priorityOf(raw.priority);
   const delayMs = delayOf(raw.delayMs);
-  if (delayMs !== undefined && delivery === 'at-most-once')
-    throw invalid('delay', 'a delayed message is durable: leave delivery out, or say at-least-once');
+  const idempotencyKey = keyOf(raw.idempotencyKey);
+  if (delivery === 'at-most-once' && (delayMs !== undefined || idempotencyKey !== undefined))
+    throw invalid('delivery', 'what has a delay or an idempotency key is durable: leave it out, or say at-least-once');
   const timeoutMs = timeoutOf(raw.timeoutMs);
   const payload = payloadOf(raw);
   return {
@@ -64,8 +68,9 @@ export function admit(raw: RawMessage): AdmittedMessage {
       ...(headers === undefined ? {} : { headers }),
       ...(priority === undefined ? {} : { priority }),
       ...(delayMs === undefined ? {} : { delayMs }),
+      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     },
-    timeoutMs,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
   };
 }
 
@@ -101,10 +106,28 @@ function delayOf(delayMs: unknown): number | undefined {
   return Math.ceil(delayMs);
 }
 
-function timeoutOf(timeoutMs: unknown): number {
-  if (timeoutMs === undefined) return defaults.askTimeoutMs;
+function keyOf(key: unknown): string | undefined {
+  if (key === undefined) return undefined;
+  if (typeof key !== 'string' || key.length > limits.idempotencyKeyCharacters || !printable.test(key))
+    throw invalid(
+      'idempotencyKey',
+      `must be 1 to ${limits.idempotencyKeyCharacters} printable ASCII characters without spaces`,
+    );
+  return key;
+}
+
+/** @throws TroupeError `INVALID_MESSAGE` */
+export function admitTaskId(taskId: unknown): string {
+  if (typeof taskId !== 'string' || !/^[\w.-]{1,128}$/.test(taskId))
+    throw invalid('taskId', 'must be the id of a task, as submit answered it');
+  return taskId;
+}
+
+function timeoutOf(timeoutMs: unknown): number | undefined {
+  if (timeoutMs === undefined) return undefined;
   if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs)) throw invalid('timeout', 'must be a duration');
-  if (timeoutMs > limits.askTimeoutMaxMs) throw invalid('timeout', 'must be at most 24 h; use a task for longer work');
+  if (timeoutMs > limits.askTimeoutMaxMs)
+    throw invalid('timeout', 'must be at most 24 h; a task without a timeout may take longer');
   if (timeoutMs <= 0) throw expired();
   return timeoutMs;
 }
@@ -125,7 +148,7 @@ function headersOf(headers: unknown): Record<string, string> | undefined {
     const path = `headers.${name.slice(0, 64)}`;
     if (!headerName.test(name)) throw invalid(path, 'a header name is lower-case letters, digits and - . _');
     if (name === '__proto__') throw invalid(path, 'this name is not allowed');
-    if (name === 'idempotency-key') throw invalid(path, 'idempotency keys are not supported by this version');
+    if (name === 'idempotency-key') throw invalid(path, 'the idempotency key is a field of its own');
     if (typeof value !== 'string') throw invalid(path, 'must be a text');
     if (name.length + Buffer.byteLength(value) > limits.headerBytes)
       throw invalid(path, `name and value together take at most ${limits.headerBytes} bytes`);

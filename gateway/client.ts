@@ -3,10 +3,12 @@
 import { credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { ActorServiceClient, type Payload } from '../proto/gen/troupe/v1/actor.ts';
 import { AdminServiceClient } from '../proto/gen/troupe/v1/admin.ts';
+import { type GetResponse, PayloadForm, TaskServiceClient, TaskStatus } from '../proto/gen/troupe/v1/task.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { Json } from '../runtime/envelope.ts';
 import { TroupeError } from '../runtime/errors.ts';
 import { limits } from '../runtime/limits.ts';
+import type { TaskView } from '../runtime/messaging.ts';
 import { ChannelClient } from './client/channel.ts';
 import {
   askRequest,
@@ -16,6 +18,7 @@ import {
   readPayload,
   tellRequest,
 } from './client/requests.ts';
+import { type ClientTask, readTask, submitRequest } from './client/tasks.ts';
 import { fromGrpcStatus } from './grpc/status.ts';
 
 export interface ClientOptions {
@@ -32,6 +35,19 @@ export interface Client {
   stream(message: ClientMessage, options?: ClientAskOptions): Promise<Json>;
   /** Many messages over one call, tells in order; the fast way. */
   channel(): ChannelClient;
+  /** A durable ask whose answer is kept for 24 hours; without a timeout it has no deadline. */
+  submit(task: ClientTask, options?: { readonly timeoutMs?: number }): Promise<{ readonly taskId: string }>;
+  /** What is known of a task now. @throws TroupeError `NOT_FOUND` */
+  result(taskId: string): Promise<TaskView>;
+  /**
+   * The task when it has ended.
+   *
+   * @throws TroupeError `NOT_FOUND`, `DEADLINE_EXCEEDED` when it has not ended in time (the task itself goes on)
+   */
+  whenEnded(
+    taskId: string,
+    options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<TaskView>;
   /** Injects a fault; the node must have been started with `--allow-faults`. */
   crashActor(address: string): Promise<void>;
   hangActor(address: string): Promise<void>;
@@ -58,6 +74,11 @@ export function connect(address: string, options: ClientOptions = {}): Client {
   };
   const actors = new ActorServiceClient(address, credentials.createInsecure(), channelOptions);
   let admin: AdminServiceClient | undefined;
+  let tasks: TaskServiceClient | undefined;
+  const taskClient = (): TaskServiceClient => {
+    tasks ??= new TaskServiceClient(address, credentials.createInsecure(), channelOptions);
+    return tasks;
+  };
   const adminClient = (): AdminServiceClient => {
     admin ??= new AdminServiceClient(address, credentials.createInsecure(), channelOptions);
     return admin;
@@ -112,6 +133,31 @@ export function connect(address: string, options: ClientOptions = {}): Client {
       });
     },
     channel: () => new ChannelClient(actors.channel(metadata())),
+    submit: (task, { timeoutMs } = {}) =>
+      call((callback) => taskClient().submit(submitRequest(task, timeoutMs), metadata(), callback)),
+    async result(taskId) {
+      const request = { taskId, form: PayloadForm.PAYLOAD_FORM_JSON };
+      const { task } = await call<GetResponse>((callback) => taskClient().get(request, metadata(), callback));
+      return readTask(task);
+    },
+    whenEnded(taskId, { timeoutMs, signal } = {}) {
+      return new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(new TroupeError('CANCELLED', 'the caller cancelled'));
+        const request = { taskId, form: PayloadForm.PAYLOAD_FORM_JSON };
+        const deadline = timeoutMs === undefined ? {} : { deadline: clock.now() + timeoutMs };
+        const responses = taskClient().watch(request, metadata(), deadline);
+        const abort = (): void => responses.cancel();
+        signal?.addEventListener('abort', abort, { once: true });
+        responses.on('data', ({ task }) => {
+          if (task?.status !== TaskStatus.TASK_STATUS_WAITING) resolve(readTask(task));
+        });
+        responses.on('error', (error: ServiceError) => reject(fromGrpcStatus(error)));
+        responses.on('close', () => signal?.removeEventListener('abort', abort));
+        responses.on('end', () =>
+          reject(new TroupeError('UNAVAILABLE', 'the watch ended before the task', { outcome: 'unknown' })),
+        );
+      });
+    },
     async crashActor(target) {
       await call((callback) => adminClient().crashActor({ address: target }, metadata(), callback));
     },
@@ -130,9 +176,11 @@ export function connect(address: string, options: ClientOptions = {}): Client {
     close() {
       actors.close();
       admin?.close();
+      tasks?.close();
     },
   };
 }
 
 export type { ChannelClient } from './client/channel.ts';
 export type { ClientAskOptions, ClientMessage, ClientTell } from './client/requests.ts';
+export type { ClientTask } from './client/tasks.ts';

@@ -10,9 +10,10 @@
 
 import type { Json } from '../runtime/envelope.ts';
 import { TroupeError, toErrorData } from '../runtime/errors.ts';
+import { defaults } from '../runtime/limits.ts';
 import { type Log, silentLog } from '../runtime/log.ts';
-import type { Messaging } from '../runtime/messaging.ts';
-import { admit, expired, type RawMessage } from './admission.ts';
+import type { Messaging, TaskView } from '../runtime/messaging.ts';
+import { admit, admitTaskId, expired, type RawMessage } from './admission.ts';
 
 export interface DispatchOptions {
   /** The runtime's door for one sender; `connection` names it in logs. */
@@ -32,6 +33,10 @@ export interface AskContext {
 export interface Sender {
   tell(raw: RawMessage): Promise<{ readonly messageId: string }>;
   ask(raw: RawMessage, context?: AskContext): Promise<Json>;
+  /** A durable ask whose answer is kept. */
+  submit(raw: RawMessage): Promise<{ readonly taskId: string }>;
+  /** What is known of a task, while draining too. */
+  result(taskId: unknown): Promise<TaskView>;
 }
 
 export interface Dispatch {
@@ -60,29 +65,33 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   return {
     connect(connection) {
       const messaging = options.messagingFor(connection);
+      const orTyped = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+        try {
+          return await work();
+        } catch (thrown) {
+          throw typed(thrown);
+        }
+      };
       return {
-        async tell(raw) {
-          try {
-            return await messaging.tell(admitOne(raw).message);
-          } catch (thrown) {
-            throw typed(thrown);
-          }
-        },
-        async ask(raw, context = {}) {
-          try {
-            const { message, timeoutMs } = admitOne(raw);
+        tell: (raw) => orTyped(() => messaging.tell(admitOne(raw).message)),
+        ask: (raw, context = {}) =>
+          orTyped(() => {
+            const { message, timeoutMs = defaults.askTimeoutMs } = admitOne(raw);
             const remainingMs = context.remainingMs ?? Number.POSITIVE_INFINITY;
             if (remainingMs <= 0) throw expired();
             if (context.signal?.aborted) throw new TroupeError('CANCELLED', 'the caller cancelled');
-            return await messaging.ask(message, {
+            return messaging.ask(message, {
               timeoutMs: Math.min(timeoutMs, remainingMs),
               ...(context.signal === undefined ? {} : { signal: context.signal }),
               ...(context.onChunk === undefined ? {} : { onChunk: context.onChunk }),
             });
-          } catch (thrown) {
-            throw typed(thrown);
-          }
-        },
+          }),
+        submit: (raw) =>
+          orTyped(() => {
+            const { message, timeoutMs } = admitOne(raw);
+            return messaging.submit(message, timeoutMs === undefined ? {} : { timeoutMs });
+          }),
+        result: (taskId) => orTyped(() => messaging.result(admitTaskId(taskId))),
       };
     },
     drain() {

@@ -19,6 +19,7 @@ export {
   type ClientAskOptions,
   type ClientMessage,
   type ClientOptions,
+  type ClientTask,
   type ClientTell,
   connect,
 } from './client.ts';

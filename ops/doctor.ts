@@ -3,11 +3,12 @@
  * changed and nothing is started; an engine is only asked.
  */
 
-import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { listenOf } from '../gateway/access.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
+import { diskFinding } from '../runtime/engines/disk.ts';
 import { examineEngine } from '../runtime/engines/examine.ts';
 import type { Finding } from '../runtime/engines/finding.ts';
 import { textOf } from '../runtime/errors.ts';
@@ -15,8 +16,6 @@ import { flagOf, type SettingValues } from './config/settings.ts';
 import { findNode } from './node-file.ts';
 
 const nodeVersionMin = [22, 18] as const;
-const diskBytesMin = 256 * 1024 ** 2;
-const diskBytesLow = 2 * 1024 ** 3;
 const connectTimeoutMs = 2_000;
 
 /** Looks at everything that `up` with these settings needs. */
@@ -26,7 +25,8 @@ export async function examine(settings: SettingValues, clock: Clock = systemCloc
   return [
     nodeVersion(process.versions.node),
     dataFolder(settings.dataDir),
-    disk(settings.dataDir),
+    // The embedded engine tells of its disk itself.
+    ...(settings.engine === 'embedded' ? [] : [diskFinding(settings.dataDir)]),
     ...(running === undefined
       ? await Promise.all((['grpcAddr', 'httpAddr', 'adminAddr'] as const).map((name) => port(name, settings[name])))
       : [{ check: 'ports', status: 'ok' as const, found: `held by the running node, process ${running.pid}` }]),
@@ -85,17 +85,6 @@ function dataFolder(folder: string): Finding {
         found: `${folder} can be read by others`,
         mend: `chmod 700 '${folder}' (up does it too)`,
       };
-}
-
-function disk(folder: string): Finding {
-  const { bavail, bsize } = statfsSync(existing(folder));
-  const freeBytes = bavail * bsize;
-  const found = `${(freeBytes / 1024 ** 3).toFixed(1)} GiB free for ${folder}`;
-  const mend = 'free some space, or choose another disk with --data-dir';
-  if (freeBytes < diskBytesMin) return { check: 'disk', status: 'fails', found, mend };
-  return freeBytes < diskBytesLow
-    ? { check: 'disk', status: 'warns', found, mend }
-    : { check: 'disk', status: 'ok', found };
 }
 
 async function port(name: 'grpcAddr' | 'httpAddr' | 'adminAddr', address: string): Promise<Finding> {

@@ -98,6 +98,8 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
       label: `process ${process.pid} on ${hostname()}`,
       onNamespaceLost: options.onNamespaceLost,
       watchdogMs: settings.watchdogMs,
+      offloadThreads: settings.offloadThreads,
+      ...(settings.heapLimitMb === undefined ? {} : { heapLimitMb: settings.heapLimitMb }),
       clock,
       log,
     });

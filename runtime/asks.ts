@@ -7,6 +7,7 @@
  * second finds those.
  */
 
+import type { Address } from './address.ts';
 import type { Cancel, Clock } from './clock.ts';
 import type { Json } from './envelope.ts';
 import { type ErrorData, TroupeError, toErrorData } from './errors.ts';
@@ -28,6 +29,9 @@ const nearMs = 2 * sweepMs;
 
 export interface AskEntry {
   readonly id: string;
+  readonly to: Address;
+  /** Delivered at least once: it outlives the turn that was begun for it. */
+  readonly durable: boolean;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
   readonly onChunk: ((chunk: Json) => void) | undefined;
@@ -102,7 +106,12 @@ export class Asks {
 
   /** Ends every open ask with the same error. */
   refuseAll(error: ErrorData): void {
-    for (const id of [...this.#open.keys()]) this.refuse(id, error);
+    this.refuseWhere(() => true, error);
+  }
+
+  /** Ends those that the test picks. */
+  refuseWhere(picks: (entry: AskEntry) => boolean, error: ErrorData): void {
+    for (const { entry } of [...this.#open.values()]) if (picks(entry)) this.refuse(entry.id, error);
   }
 
   #finish(id: string): OpenAsk | undefined {

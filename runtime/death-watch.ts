@@ -7,9 +7,10 @@
  * 2. A watch of an address with nobody at it is answered at once, cause `absent`. Between two lives it is of the next.
  * 3. Watching what is watched already changes nothing; after `unwatch` no event of that watch is begun, though one may
  *    be on its way.
- * 4. An actor that sleeps on demand is not ended, and a watch starts nobody.
- * 5. The watches of an ephemeral actor end with its own life. Those of a persistent one are part of its state and are
- *    taken up by its next life, which hears of what ended meanwhile, cause `unseen`.
+ * 4. An actor that is put to sleep is not ended, and a watch starts nobody.
+ * 5. The watches of an ephemeral actor end with its own life. Those of a persistent one are part of its record and are
+ *    taken up by its next life, which hears of what ended meanwhile, cause `unseen`; one that sleeps is awakened for it.
+ *    The event is a turn, and its commit ends the watch: what is not committed is told of again.
  */
 
 import type { Address } from './address.ts';

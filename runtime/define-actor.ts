@@ -92,7 +92,7 @@ export interface ActorOptions<M extends MessageSpecs, L extends AnyActorLogic> {
   migrate?(snapshot: StoredSnapshot, fromVersion: number): MigratedSnapshot<NoInfer<L>>;
   /**
    * Schema of the context, checked when a stored state is restored (after `migrate`). The logic sees what the schema
-   * returns, so it has to accept what it returns. A context that does not pass parks the actor.
+   * returns, so what it returned it has to accept, and to return unchanged. A context that does not pass parks the actor.
    */
   readonly state?: StandardSchemaV1<unknown, ContextOf<NoInfer<L>>>;
   readonly mailbox?: Partial<MailboxBounds>;

@@ -106,6 +106,8 @@ export class Router {
     // The ask is open from here, so that nothing on its way can outlast its deadline.
     const answer = asks.enter({
       id,
+      to,
+      durable: message.delivery === 'at-least-once',
       timeoutMs,
       signal: options.signal,
       onChunk: options.onChunk,

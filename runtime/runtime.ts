@@ -8,7 +8,7 @@ import { ActorSends } from './actor-sends.ts';
 import type { Address } from './address.ts';
 import { Asks } from './asks.ts';
 import { Awakening } from './awakening.ts';
-import { type Clock, systemClock, wait, within } from './clock.ts';
+import { type Cancel, type Clock, systemClock, wait, within } from './clock.ts';
 import type { TellEffect } from './effects.ts';
 import { patientEngine } from './engines/patient-engine.ts';
 import { type EngineTrouble, type WatchedEngine, watchedEngine } from './engines/watched-engine.ts';
@@ -34,6 +34,7 @@ import { Offloads } from './offload/offloads.ts';
 import { systemRandom } from './random.ts';
 import { Router } from './router.ts';
 import type { RuntimeOptions } from './runtime-options.ts';
+import { endStalledAsks } from './stalled-asks.ts';
 import type { Activations, HostExit, HostSlots, SupervisionPort } from './supervision.ts';
 
 export interface Runtime {
@@ -105,6 +106,7 @@ class NodeRuntime implements Runtime {
   #channels: ChannelWriter;
   #supervision: SupervisionPort | undefined;
   readonly #lease: NodeLease;
+  #stopStalled: Cancel = () => undefined;
   #draining = false;
   #stopSweeping: () => void = () => undefined;
 
@@ -252,6 +254,13 @@ class NodeRuntime implements Runtime {
 
   async open(): Promise<void> {
     this.#lease.keep();
+    this.#stopStalled = endStalledAsks({
+      asks: this.#asks,
+      clock: this.#clock,
+      trouble: () => this.engineTrouble(),
+      stalled: (address) =>
+        this.activations.definitionOf(address)?.persist === 'snapshot' && !this.#shardOf(address).commits,
+    });
     this.#stopSweeping = this.#clock.every(sweepMs, () => this.activations.passivateIdle());
     for (const shard of this.#shards.values()) shard.open();
     await Promise.all([...this.#shards.values()].map((shard) => shard.whenHeld()));
@@ -289,6 +298,7 @@ class NodeRuntime implements Runtime {
   async close(): Promise<void> {
     this.#stopSweeping();
     this.#lease.stop();
+    this.#stopStalled();
     this.#channels.close();
     await Promise.all([...this.#shards.values()].map((shard) => shard.close(closeMs)));
     await this.hosts.close();

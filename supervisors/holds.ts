@@ -13,6 +13,8 @@ export interface Hold {
   readonly address: Address;
   /** Who is held and why, and how it is let go. */
   readonly text: string;
+  /** Whether it was up, or to be up, when it was stopped. */
+  readonly wasUp: boolean;
   /** The child that an actor had spawned, to be started again; the tree knows all others. */
   spawned?: ActorSpec;
 }

@@ -133,7 +133,8 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
       const { actors } = outcome(address);
       const parent = parentOf(address);
       const spawned = spec?.role === 'actor' && !places.has(parent ?? '/') ? spec : holds.at(address)?.spawned;
-      holds.set({ address, text: heldText('stopped', address, reason), ...(spawned && { spawned }) });
+      const wasUp = spec !== undefined || holds.at(address)?.wasUp === true;
+      holds.set({ address, text: heldText('stopped', address, reason), wasUp, ...(spawned && { spawned }) });
       await supervisor?.holdChild(nameOf(address));
       // Its name is free, for whoever brings it back.
       if (parent !== undefined) groups.ended(parent, nameOf(address));
@@ -170,9 +171,9 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
       await forActors(actors, (actor) => activations.resume(actor));
       const stopped = holds.releaseBelow(address);
       // What stands below one that has just been started is up already.
-      for (const { address: at, spawned } of stopped)
+      for (const { address: at, wasUp, spawned } of stopped)
         if (!stopped.some((other) => other.address !== at && isWithin(at, other.address)))
-          await inTime(clock, orderMs, renew(at, false, spawned));
+          await inTime(clock, orderMs, renew(at, wasUp, spawned));
       return outcome(address);
     },
   };

@@ -9,6 +9,7 @@ export const countedHelp: Readonly<Record<string, string>> = {
   dead_letters_discarded_total: 'Dead letters that were removed by hand',
   delivery_failed_total: 'Messages of actors that could not be delivered',
   effects_refused_total: 'Effects of turns that could not be carried out',
+  idempotent_repeats_total: 'Messages that repeated another under its idempotency key',
   lost_gaps_total: 'Messages that the engine has lost',
   parked_total: 'Messages that were moved from the queue of their shard to the store of their actor',
   passivations_total: 'Idle actors that were put to sleep',

@@ -28,6 +28,8 @@ const count = z.string().regex(/^\d{1,6}$/, 'must be a whole number');
 const addressParameter = z.object({
   address: z.string().meta({ description: 'Percent-encoded', example: '%2Fagents' }),
 });
+/** Lists by address: the cursor is the last address of the page before. */
+const pageQuery = z.strictObject({ cursor: z.string().optional(), limit: count.optional() });
 const wildcard = z.object({ '*': z.string() });
 
 /**
@@ -106,18 +108,11 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Edg
     {
       schema: {
         summary: 'The actors that are awake, by address',
-        querystring: z.strictObject({ cursor: z.string().optional(), limit: count.optional() }),
+        querystring: pageQuery,
         response: { 200: listOf(actorSchema), default: anyProblem },
       },
     },
-    async ({ query }) => {
-      const limit = pageSize(numberOf(query.limit));
-      const actors = [...(await sources.inspection.actors())]
-        .filter(({ address }) => query.cursor === undefined || address > query.cursor)
-        .sort((left, right) => (left.address < right.address ? -1 : 1));
-      const items = actors.slice(0, limit);
-      return { items, nextCursor: actors.length > limit ? (items.at(-1)?.address ?? null) : null, asOf: asOf() };
-    },
+    async ({ query }) => ({ ...pageOf(await sources.inspection.actors(), query), asOf: asOf() }),
   );
   app.get(
     '/admin/v1/actors/:address',
@@ -149,13 +144,11 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Edg
     {
       schema: {
         summary: 'Addresses whose durable mail is parked in the store, or that are held, and why',
-        response: { 200: listOf(parkedSchema) },
+        querystring: pageQuery,
+        response: { 200: listOf(parkedSchema), default: anyProblem },
       },
     },
-    async () => {
-      const parked = sources.inspection.parked();
-      return { items: parked.slice(0, limits.pageItems), nextCursor: null, asOf: asOf() };
-    },
+    async ({ query }) => ({ ...pageOf(sources.inspection.parked(), query), asOf: asOf() }),
   );
   const by = options.token === undefined ? 'loopback' : 'token';
   addDeadLetterRoutes(app, { operations, by, asOf });
@@ -219,6 +212,18 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Edg
   return await openEdge(app, options, () => {
     draining = true;
   });
+}
+
+function pageOf<Item extends { readonly address: string }>(
+  found: readonly Item[],
+  { cursor, limit }: z.infer<typeof pageQuery>,
+): { readonly items: readonly Item[]; readonly nextCursor: string | null } {
+  const size = pageSize(numberOf(limit));
+  const rest = found
+    .filter(({ address }) => cursor === undefined || address > cursor)
+    .sort((left, right) => (left.address < right.address ? -1 : 1));
+  const items = rest.slice(0, size);
+  return { items, nextCursor: rest.length > size ? (items.at(-1)?.address ?? null) : null };
 }
 
 function withSlash(address: string): string {

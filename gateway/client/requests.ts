@@ -19,6 +19,8 @@ export interface ClientMessage {
   readonly headers?: Readonly<Record<string, string>>;
   /** Default `normal`. */
   readonly priority?: Priority;
+  /** 1 to 255 printable ASCII characters without spaces: of its repeats one is handled, all get the same answer. */
+  readonly idempotencyKey?: string;
   /** The server refuses it; here so that the refusal can be seen. */
   readonly from?: string;
 }
@@ -50,6 +52,7 @@ function commonOf(message: ClientMessage): Omit<AskRequest, 'timeout'> {
     type: message.type,
     payload: { $case: 'json', json: Buffer.from(JSON.stringify(message.payload ?? {})) },
     delivery: deliveries[message.delivery ?? 'default'],
+    idempotencyKey: message.idempotencyKey,
     headers: { ...message.headers },
     priority: priorities[message.priority ?? 'default'],
     from: message.from ?? '',

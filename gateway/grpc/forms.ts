@@ -10,6 +10,7 @@ import {
   type StreamRequest,
   type TellRequest,
 } from '../../proto/gen/troupe/v1/actor.ts';
+import type { SubmitRequest } from '../../proto/gen/troupe/v1/task.ts';
 import type { Json } from '../../runtime/envelope.ts';
 import { invalid, type RawMessage } from '../admission.ts';
 
@@ -65,10 +66,11 @@ const priorities: Readonly<Record<number, RawMessage['priority']>> = {
   [Priority.PRIORITY_LOW]: 'low',
 };
 
-export function rawOf(request: TellRequest | AskRequest | StreamRequest): RawMessage {
+export function rawOf(request: TellRequest | AskRequest | StreamRequest | SubmitRequest): RawMessage {
   readable(request);
   const { payload } = request;
   const timeout = 'timeout' in request ? request.timeout : undefined;
+  const delivery = 'delivery' in request ? request.delivery : Delivery.DELIVERY_UNSPECIFIED;
   const delay = 'delay' in request ? request.delay : undefined;
   return {
     to: request.to,
@@ -76,9 +78,10 @@ export function rawOf(request: TellRequest | AskRequest | StreamRequest): RawMes
     ...(payload?.$case === 'json' ? { payloadJson: payload.json } : {}),
     // A Value without a kind is what some clients send for null.
     ...(payload?.$case === 'value' ? { payload: payload.value === undefined ? null : payload.value } : {}),
-    delivery: request.delivery in deliveries ? deliveries[request.delivery] : request.delivery,
+    delivery: delivery in deliveries ? deliveries[delivery] : delivery,
     priority: request.priority in priorities ? priorities[request.priority] : request.priority,
     ...(delay === undefined ? {} : { delayMs: millisecondsOf(delay) }),
+    ...(request.idempotencyKey === undefined ? {} : { idempotencyKey: request.idempotencyKey }),
     ...(timeout === undefined ? {} : { timeoutMs: millisecondsOf(timeout) }),
     headers: request.headers,
     from: request.from,

@@ -1,9 +1,10 @@
-/** The gRPC edge: ActorService, AdminService, health and reflection on one port. */
+/** The gRPC edge: ActorService, TaskService, AdminService, health and reflection on one port. */
 
 import { logVerbosity, Server, ServerCredentials, type ServerOptions, setLogVerbosity } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { ActorServiceService } from '../../proto/gen/troupe/v1/actor.ts';
 import { AdminServiceService } from '../../proto/gen/troupe/v1/admin.ts';
+import { TaskServiceService } from '../../proto/gen/troupe/v1/task.ts';
 import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { limits } from '../../runtime/limits.ts';
 import type { Log } from '../../runtime/log.ts';
@@ -18,6 +19,7 @@ import type { Channel } from './channel.ts';
 import { Door } from './door.ts';
 import { lenient } from './forms.ts';
 import { addReflection } from './reflection.ts';
+import { taskService } from './task-service.ts';
 
 export interface GrpcServerOptions extends EdgeAddress {
   readonly dispatch: Dispatch;
@@ -31,6 +33,7 @@ export interface GrpcServerOptions extends EdgeAddress {
 setLogVerbosity(logVerbosity.NONE);
 
 const actorServiceName = 'troupe.v1.ActorService';
+const taskServiceName = 'troupe.v1.TaskService';
 const adminServiceName = 'troupe.v1.AdminService';
 
 /** Time that connections get to close after their last call was ended. */
@@ -58,8 +61,11 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Edge>
   const door = new Door(tokenCheck(options.token), clock);
   const server = new Server({ ...serverOptions, interceptors: [door.interceptor] });
 
-  const services = [actorServiceName];
-  server.addService(lenient(ActorServiceService), actorService({ dispatch: options.dispatch, clock, channels }));
+  const { dispatch } = options;
+  const closing = new AbortController();
+  const services = [actorServiceName, taskServiceName];
+  server.addService(lenient(ActorServiceService), actorService({ dispatch, clock, channels }));
+  server.addService(lenient(TaskServiceService), taskService({ dispatch, clock, closing: closing.signal }));
   if (options.admin !== undefined) {
     services.push(adminServiceName);
     const operations = adminOperations(options.admin, options.log);
@@ -89,6 +95,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Edge>
     async stop(graceMs) {
       setServing(false);
       for (const channel of channels) channel.finish();
+      closing.abort();
       await new Promise<void>((resolve) => {
         door.endForeign();
         let cancel = clock.after(

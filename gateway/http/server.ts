@@ -1,17 +1,17 @@
-/** The public HTTP edge: ask, tell and stream, the probes, and the OpenAPI document. */
+/** The public HTTP edge: ask, tell and stream, tasks, the probes, and the OpenAPI document. */
 
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import * as z from 'zod';
 import { listenOf } from '../access.ts';
 import type { Readiness } from '../admin/sources.ts';
-import { invalid, type RawMessage } from '../admission.ts';
 import type { Dispatch } from '../dispatch.ts';
 import type { Edge } from '../edge.ts';
 import { createHttpApp, type HttpAppOptions, openEdge } from './app.ts';
-import { parseDuration } from './duration.ts';
 import { addProbes } from './probes.ts';
-import { anyProblem, askAnswer, askBody, tellAnswer, tellBody } from './schemas.ts';
+import { rawOf } from './requests.ts';
+import { anyProblem, askAnswer, askBody, keyHeader, tellAnswer, tellBody } from './schemas.ts';
 import { streamAnswer } from './stream.ts';
+import { addTaskRoutes } from './task-routes.ts';
 
 export interface HttpServerOptions extends HttpAppOptions {
   readonly dispatch: Dispatch;
@@ -38,6 +38,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Edge>
     {
       schema: {
         summary: 'Send a message that nobody answers',
+        headers: keyHeader,
         body: tellBody,
         response: { 202: tellAnswer, default: anyProblem },
       },
@@ -49,6 +50,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Edge>
     {
       schema: {
         summary: 'Send a message and wait for its answer',
+        headers: keyHeader,
         body: askBody,
         response: { 200: askAnswer, default: anyProblem },
       },
@@ -63,6 +65,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Edge>
     {
       schema: {
         summary: 'Send a message and follow its answer: server-sent events chunk, then reply or error',
+        headers: keyHeader,
         body: askBody,
         response: {
           200: { description: 'Events', content: { 'text/event-stream': { schema: z.string() } } },
@@ -73,34 +76,13 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Edge>
     async (request, reply) =>
       await streamAnswer(request, reply, (context) => sender.ask(rawOf(request, request.body), context)),
   );
+  addTaskRoutes(app, sender);
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   addProbes(app, options.readiness, () => draining || options.dispatch.draining);
 
   return await openEdge(app, options, () => {
     draining = true;
   });
-}
-
-function rawOf(request: FastifyRequest, body: z.infer<typeof tellBody> | z.infer<typeof askBody>): RawMessage {
-  if (request.headers['idempotency-key'] !== undefined)
-    throw invalid('idempotency-key', 'idempotency keys are not supported by this version');
-  return {
-    to: body.to,
-    type: body.type,
-    ...(body.payload === undefined ? {} : { payload: body.payload }),
-    payloadAtMostBytes: request.bodyBytes,
-    delivery: body.delivery,
-    priority: body.priority,
-    ...('delay' in body && body.delay !== undefined ? { delayMs: durationOf('delay', body.delay) } : {}),
-    ...('timeout' in body && body.timeout !== undefined ? { timeoutMs: durationOf('timeout', body.timeout) } : {}),
-    headers: body.headers,
-  };
-}
-
-function durationOf(field: string, text: string): number {
-  const durationMs = parseDuration(text);
-  if (durationMs === undefined) throw invalid(field, 'write a number with its unit, such as 250ms, 1.5s or 2m');
-  return durationMs;
 }
 
 /** Aborts when the client goes away before it has its answer. */

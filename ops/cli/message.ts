@@ -10,13 +10,21 @@ import { type NodeOptions, reachable, runningNode, withNodeOptions } from './nod
 import { type OutputFormat, outputOption, print, printJson } from './output.ts';
 import { readPayload } from './payload.ts';
 
-interface MessageOptions extends NodeOptions {
+/** What every way of sending has. */
+export interface MessageOptions extends NodeOptions {
   readonly output: OutputFormat;
-  readonly timeout: number;
   readonly delivery?: Delivery;
   readonly priority?: Priority;
-  readonly delay?: number;
+  readonly key?: string;
   readonly header: Readonly<Record<string, string>>;
+}
+
+interface TellOptions extends MessageOptions {
+  readonly delay?: number;
+}
+
+interface AskOptions extends MessageOptions {
+  readonly timeout: number;
 }
 
 export function tellCommand(): Command {
@@ -27,7 +35,7 @@ export function tellCommand(): Command {
       ),
     )
     .action(
-      run(async (client, message, { output: format, delay: delayMs }) => {
+      run(async (client, message, { output: format, delay: delayMs }: TellOptions) => {
         const accepted = await client.tell({ ...message, ...(delayMs === undefined ? {} : { delayMs }) });
         if (format === 'table') print(accepted.messageId);
         else printJson(accepted, format);
@@ -37,7 +45,7 @@ export function tellCommand(): Command {
 
 export function askCommand(): Command {
   return withTimeout(messageCommand('ask', 'send a message and print its answer')).action(
-    run(async (client, message, { output: format, timeout: timeoutMs }) => {
+    run(async (client, message, { output: format, timeout: timeoutMs }: AskOptions) => {
       const reply = await client.ask(message, { timeoutMs, signal: interruptSignal() });
       if (format === 'table' && typeof reply === 'string') print(reply);
       else printJson(reply, format);
@@ -47,7 +55,7 @@ export function askCommand(): Command {
 
 export function streamCommand(): Command {
   return withTimeout(messageCommand('stream', 'send a message and print the parts of its answer as they come')).action(
-    run(async (client, message, { output: format, timeout: timeoutMs }) => {
+    run(async (client, message, { output: format, timeout: timeoutMs }: AskOptions) => {
       const chunks: unknown[] = [];
       const onChunk = (chunk: unknown): void => {
         if (format === 'json') chunks.push(chunk);
@@ -63,15 +71,20 @@ export function streamCommand(): Command {
 }
 
 function messageCommand(name: string, description: string): Command {
+  return withMessage(name, description).addOption(
+    new Option('--delivery <class>', 'how far its life is kept').choices(['at-most-once', 'at-least-once']),
+  );
+}
+
+/** A command that sends a message: its arguments, and the options that every way of sending has. */
+export function withMessage(name: string, description: string): Command {
   return withNodeOptions(
     new Command(name)
       .description(description)
       .argument('<to>', 'address of the actor, such as /agents/claude')
       .argument('<type>', 'type of the message, such as plan')
       .addArgument(new Argument('[payload]', 'JSON, @FILE, or - for stdin').default(undefined, '{}'))
-      .addOption(
-        new Option('--delivery <class>', 'how far its life is kept').choices(['at-most-once', 'at-least-once']),
-      )
+      .option('--key <key>', 'idempotency key: of its repeats within 24 h one is handled; makes it durable')
       .addOption(new Option('--priority <class>', 'who goes first among what waits for the actor').choices(lanes))
       .option('--header <name=value>', 'a header of the message; may be repeated', readHeader, {})
       .addOption(outputOption()),
@@ -86,7 +99,7 @@ function withTimeout(command: Command): Command {
   );
 }
 
-function readDuration(text: string): number {
+export function readDuration(text: string): number {
   const durationMs = parseDurationMs(text);
   if (durationMs === undefined) throw new InvalidArgumentError('Write a time with its unit, such as 500ms, 30s, 2m.');
   return durationMs;
@@ -98,23 +111,32 @@ function readHeader(text: string, former: Readonly<Record<string, string>>): Rec
   return { ...former, [text.slice(0, cut).toLowerCase()]: text.slice(cut + 1) };
 }
 
-function run(perform: (client: Client, message: ClientMessage, options: MessageOptions) => Promise<void>) {
-  return async (to: string, type: string, payload: string | undefined, options: MessageOptions): Promise<void> => {
-    const node = runningNode(options);
+/** Reads the message of a command and hands it over with a client of the running node. */
+export function run<Options extends MessageOptions>(
+  perform: (client: Client, message: ClientMessage, options: Options) => Promise<void>,
+) {
+  return async (to: string, type: string, payload: string | undefined, options: Options): Promise<void> => {
     const message: ClientMessage = {
       to,
       type,
       payload: await readPayload(payload),
       ...(options.delivery === undefined ? {} : { delivery: options.delivery }),
       ...(options.priority === undefined ? {} : { priority: options.priority }),
+      ...(options.key === undefined ? {} : { idempotencyKey: options.key }),
       headers: options.header,
     };
-    const { connect } = await import('../../gateway/client.ts');
-    const client = connect(reachable(node.grpc), node.token === undefined ? {} : { token: node.token });
-    try {
-      await perform(client, message, options);
-    } finally {
-      client.close();
-    }
+    await withClient(options, (client) => perform(client, message, options));
   };
+}
+
+/** Connects to the running node for as long as `work` takes. */
+export async function withClient(options: NodeOptions, work: (client: Client) => Promise<void>): Promise<void> {
+  const node = runningNode(options);
+  const { connect } = await import('../../gateway/client.ts');
+  const client = connect(reachable(node.grpc), node.token === undefined ? {} : { token: node.token });
+  try {
+    await work(client);
+  } finally {
+    client.close();
+  }
 }

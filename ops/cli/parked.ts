@@ -1,20 +1,30 @@
 import { Command } from 'commander';
+import { limits } from '../../runtime/limits.ts';
 import type { ParkedView } from '../../runtime/messaging.ts';
 import { callAdmin, type NodeOptions, runningNode, withNodeOptions } from './node-client.ts';
 import { type OutputFormat, outputOption, print, printJson, say, table } from './output.ts';
+
+interface Page {
+  readonly items: readonly ParkedView[];
+  readonly nextCursor: string | null;
+}
 
 /** `troupe parked`: addresses whose durable mail waits in the store, or that are held, and why. */
 export function parkedCommand(): Command {
   return withNodeOptions(
     new Command('parked')
       .description('list the addresses whose durable mail is parked, or that are held, and why')
+      .option('--cursor <cursor>', 'go on behind this address')
       .addOption(outputOption()),
-  ).action(async (options: NodeOptions & { output: OutputFormat }) => {
-    const page = (await callAdmin(runningNode(options), '/admin/v1/parked')) as { readonly items: ParkedView[] };
+  ).action(async (options: NodeOptions & { output: OutputFormat; cursor?: string }) => {
+    const query = new URLSearchParams({ limit: String(limits.pageItems) });
+    if (options.cursor !== undefined) query.set('cursor', options.cursor);
+    const page = (await callAdmin(runningNode(options), `/admin/v1/parked?${query}`)) as Page;
     if (options.output === 'json') return printJson(page);
     if (options.output === 'jsonl') for (const item of page.items) printJson(item, 'jsonl');
     else if (page.items.length === 0) say('nothing is parked or held');
     else printParked(page.items);
+    if (page.nextCursor !== null) say(`there are more: --cursor ${page.nextCursor}`);
   });
 }
 

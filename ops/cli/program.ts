@@ -14,6 +14,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   tell: async () => (await import('./message.ts')).tellCommand(),
   ask: async () => (await import('./message.ts')).askCommand(),
   stream: async () => (await import('./message.ts')).streamCommand(),
+  task: async () => (await import('./task.ts')).taskCommand(),
   stop: async () => (await import('./subtree.ts')).subtreeCommand('stop'),
   restart: async () => (await import('./subtree.ts')).subtreeCommand('restart'),
   pause: async () => (await import('./subtree.ts')).subtreeCommand('pause'),

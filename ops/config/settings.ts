@@ -84,6 +84,18 @@ export const settings = {
     help: 'host threads that run the actors',
     value: 'count',
   }),
+  offloadThreads: setting({
+    schema: whole(1, 256),
+    default: Math.max(1, availableParallelism() - 1),
+    help: 'threads for tasks that actors offload; started when the first comes',
+    value: 'count',
+  }),
+  heapLimitMb: setting({
+    schema: whole(16, 1_048_576).optional(),
+    default: undefined,
+    help: "limit of each thread's heap in MiB, at which that thread is replaced; default: Node's own",
+    value: 'count',
+  }),
   app: setting({
     schema: z.string().min(1, { error: 'write the path of a module' }).optional(),
     default: undefined,

@@ -52,7 +52,7 @@ export function createRehearsal(app: App): Rehearse {
     onTurn(0);
     const stored = trial.record === undefined ? undefined : readRecord(trial.record);
     const spec = specOf(trial.address as Address);
-    const definition = spec?.definition ?? (stored === undefined ? undefined : kinds.get(stored.kind));
+    const definition = spec?.definition ?? kinds.get(stored?.kind ?? trial.wanted?.kind ?? '');
     const notes = new Notes(trial.address, stored?.kind || (definition?.kind ?? ''));
     const nothing = { migrated: false, changed: false, messages: 0, timers: 0 };
     const state = stored === undefined ? '-' : storedState(stored.snapshot);
@@ -79,7 +79,7 @@ export function createRehearsal(app: App): Rehearse {
     const stepper = program.stepper(quiet, systemClock, `${trial.address}#0`);
     const isUp =
       stored === undefined
-        ? starts(stepper, spec, notes)
+        ? starts(stepper, () => (spec === undefined ? trial.wanted?.input : spec.input()), notes)
         : takesUp(stepper, program, definition, stored, notes, (kind) => kinds.has(kind));
     if (!isUp) return { ...nothing, findings: notes.findings(), unplaced: false };
     const counts = stepThrough(trial.turns, definition, stepper, notes, onTurn);
@@ -90,9 +90,9 @@ export function createRehearsal(app: App): Rehearse {
 }
 
 /** Brings an actor of which nothing is stored to life; false where that fails. */
-function starts(stepper: Stepper, spec: ActorSpec | undefined, notes: Notes): boolean {
+function starts(stepper: Stepper, input: () => unknown, notes: Notes): boolean {
   try {
-    const { failure } = stepper.start(spec?.input(), true);
+    const { failure } = stepper.start(input(), true);
     if (failure === undefined) return true;
     throw failure.thrown;
   } catch (thrown) {
@@ -134,7 +134,9 @@ function takesUp(
   if (stored.version === definition.version && stored.shape === program.shape) return true;
   try {
     const kept = stepper.persisted();
-    program.stepper(quiet, systemClock, '/again#0').restore(kept);
+    const again = program.stepper(quiet, systemClock, '/again#0');
+    again.restore(kept);
+    if (again.persisted() !== kept) throw new Error('"state" returns something else each time');
     if (machine !== undefined)
       for (const why of stallsOf(machine, stepper.state(), running(kept, stored.timers)))
         notes.add('stalls', state, why);

@@ -3,6 +3,7 @@
  * all effects off, and what would break. These cross the border to the thread that runs the code.
  */
 
+import type { ChildRow } from '../../runtime/activation/ties.ts';
 import type { Envelope } from '../../runtime/envelope.ts';
 import type { Timer } from '../../runtime/host/messages.ts';
 
@@ -12,6 +13,8 @@ export interface Trial {
   readonly address: string;
   /** The stored record as text; absent where mail waits for an actor of which nothing is stored. */
   readonly record?: string;
+  /** What its parent wants there, where that is an actor that spawned it. */
+  readonly wanted?: ChildRow;
   /** Due timers, then waiting mail, in the order in which they would be handled. */
   readonly turns: readonly TrialTurn[];
   /** Only whether the messages are still taken: they will be handled later, in a state that nobody knows. */

@@ -7,13 +7,15 @@
  */
 
 import { readRecord } from '../../runtime/activation/restoring.ts';
-import type { Address } from '../../runtime/address.ts';
+import type { ChildRow } from '../../runtime/activation/ties.ts';
+import { type Address, nameOf, parentOf } from '../../runtime/address.ts';
 import type { EngineReading } from '../../runtime/engines/reading.ts';
 import { type Envelope, laneOf, lanes } from '../../runtime/envelope.ts';
 import { textOf } from '../../runtime/errors.ts';
 import { limits } from '../../runtime/limits.ts';
 import { decodeBatch } from '../../runtime/mailbox/batch.ts';
 import { decodeParked, parkedPrefix } from '../../runtime/mailbox/parked-row.ts';
+import { shardOf } from '../../runtime/mailbox/shards.ts';
 import { decodeTaken, isTaken, type Taken } from '../../runtime/mailbox/taken.ts';
 import { CommandFailed } from '../cli/failure.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -63,9 +65,20 @@ export class WaitingTurns {
   async ofOthers(): Promise<Trial[]> {
     const others = [...new Set([...this.#inJobs.keys(), ...this.#parked])].map((address) => ({ address }));
     const turns = await this.#turnsOf(others);
-    return others
-      .map(({ address }, index) => ({ address, turns: turns[index] ?? [] }))
-      .filter((trial) => trial.turns.length > 0);
+    const trials = others.map(async ({ address }, index): Promise<Trial> => {
+      const wanted = turns[index]?.length === 0 ? undefined : await this.#wantedAt(address as Address);
+      return { address, turns: turns[index] ?? [], ...(wanted === undefined ? {} : { wanted }) };
+    });
+    return (await Promise.all(trials)).filter((trial) => trial.turns.length > 0);
+  }
+
+  /** What the actor above an address has spawned there. */
+  async #wantedAt(address: Address): Promise<ChildRow | undefined> {
+    const parent = parentOf(address);
+    if (parent === undefined) return undefined;
+    const text = await this.#reading.store.get(shardOf(parent, this.#reading.shards), 'actor', parent);
+    const rows = text === undefined ? undefined : readRecord(text).ties?.children;
+    return rows?.find(({ name }) => name === nameOf(address));
   }
 
   /** Mail whose time has not come, page by page: it is only checked, for nobody knows the state that it will meet. */

@@ -83,10 +83,14 @@ const sentry = defineActor({ kind: 'sentry', messages, logic: machine });
 /** The same, kept. */
 const keeper = defineActor({ kind: 'keeper', messages, logic: machine, persist: 'snapshot' });
 
+/** The same, soon asleep. */
+const dozer = defineActor({ kind: 'dozer', messages, logic: machine, persist: 'snapshot', passivateAfterMs: 20 });
+
 export default defineApp({
   tree: [
     { id: 'sentries', strategy: 'dynamic', onDemand: true, child: { actor: sentry }, intensity: { max: 100 } },
     { id: 'brief', strategy: 'dynamic', onDemand: true, child: { actor: sentry, shutdownMs: 200 } },
+    { id: 'dozers', strategy: 'dynamic', onDemand: true, child: { actor: dozer } },
     { id: 'keepers', strategy: 'dynamic', onDemand: true, child: { actor: keeper }, intensity: { max: 100 } },
   ],
 });

@@ -38,6 +38,9 @@ const deeds = {
   abort() {
     process.abort();
   },
+  kill() {
+    process.kill(process.pid, 'SIGKILL');
+  },
   plant() {
     planted = true;
   },

@@ -127,6 +127,7 @@ async function endure(t: TestContext, cli: CommandLine, engine: string, troubles
   await accepted();
   for (const trouble of troubles)
     await t.test(trouble.name, slow, async (t) => {
+      let inHand = Promise.resolve('OK');
       const startedMs = performance.now();
       const end = await trouble.begin();
       const since = (): Load['refusals'] => load.refusals.filter(({ atMs }) => atMs > startedMs);
@@ -135,7 +136,7 @@ async function endure(t: TestContext, cli: CommandLine, engine: string, troubles
           await eventually('tells are refused', refusalMs, () => since().length >= senders);
         if (trouble.refused === 'all' || trouble.refused === 'asks') {
           // The first may be in hand when it begins; those after it are refused before they start.
-          void append(1);
+          inHand = append(1);
           let answer = '';
           await eventually(
             () => `asks are refused at once; the last answer: ${answer}`,
@@ -162,7 +163,7 @@ async function endure(t: TestContext, cli: CommandLine, engine: string, troubles
           node.cli.run(['status']),
         ]);
         assert.match(doctor.stdout, trouble.told);
-        assert.match(doctor.stdout, /FAILS {2}engine: .*\n {7}-> \S/, 'with what mends it');
+        assert.match(doctor.stdout, /FAILS {2}(engine|disk): .*\n {7}-> \S/, 'with what mends it');
         assert.equal(doctor.code, 1);
         assert.match(status.stdout, trouble.told);
         assert.equal(status.code, 1);
@@ -171,6 +172,7 @@ async function endure(t: TestContext, cli: CommandLine, engine: string, troubles
       }
       const endedMs = performance.now();
       await accepted();
+      assert.match(await inHand, /^(OK|UNAVAILABLE)/, 'the ask in hand');
       for (const { error, tookMs } of since()) {
         assert.equal(error.reason, 'UNAVAILABLE', String(error));
         assert.ok((error.retryAfterMs ?? 0) > 0, `a delay: ${error.message}`);

@@ -127,6 +127,7 @@ for (const { deed, cause, error, isKnown = true } of deaths)
 const contained = [
   { type: 'now', deed: 'throw', error: /thrown in a turn/ },
   { type: 'now', deed: 'exit', error: /process\.exit\(3\) was called/ },
+  { type: 'now', deed: 'kill', error: /would end the whole node/ },
   { type: 'now', deed: 'abort', error: /process\.abort\(\) is not supported/ },
   { type: 'later', deed: 'reject', error: /rejected and left/ },
   { type: 'later', deed: 'throw', error: /thrown in a timer/ },

@@ -5,7 +5,18 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { askOf, effect, type Json, type Messaging, type OutgoingMessage, ref, typed } from '../../runtime/index.ts';
+import {
+  askOf,
+  effect,
+  type Json,
+  type Messaging,
+  type OutgoingMessage,
+  offloadOf,
+  type ResultOf,
+  ref,
+  type TaskContext,
+  typed,
+} from '../../runtime/index.ts';
 import type { counter } from '../apps/counter.ts';
 
 const sent: OutgoingMessage[] = [];
@@ -37,6 +48,23 @@ test('a typed reference knows its messages and replies', async () => {
   });
 });
 
+const tasks = {
+  resize: async (image: Uint8Array<ArrayBuffer>, { move }: TaskContext) => ({
+    width: image.length,
+    bytes: move(image.buffer),
+  }),
+  apart: { module: 'file:///tasks.ts' },
+};
+
+test('the input of an offloaded task has the type of its data', () => {
+  const image = new Uint8Array(4);
+  const input = offloadOf(tasks, 'resize', image, { transfer: [image.buffer], id: 'm1' });
+  assert.deepEqual(input, { task: 'resize', data: image, transfer: [image.buffer], id: 'm1' });
+  const result: Pick<ResultOf<typeof tasks.resize>, 'width'> = { width: 4 };
+  assert.equal(result.width, 4);
+  assert.deepEqual(offloadOf(tasks, 'apart', 1), { task: 'apart', data: 1 });
+});
+
 /** Never runs: each line must fail to compile. */
 export async function refusedByTheCompiler(): Promise<void> {
   const client = typed(messaging);
@@ -50,4 +78,8 @@ export async function refusedByTheCompiler(): Promise<void> {
   effect.tell(target, 'increment', { by: null });
   // @ts-expect-error the same for the invoked ask
   askOf(target, 'increase', { by: 1 });
+  // @ts-expect-error data that the task does not take
+  offloadOf(tasks, 'resize', 'an image');
+  // @ts-expect-error a task that is not there
+  offloadOf(tasks, 'rotate', new Uint8Array(4));
 }

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Address } from '../../runtime/address.ts';
 import { Asks } from '../../runtime/asks.ts';
 import { createVirtualClock } from '../../runtime/testing/index.ts';
 
 const entry = (id: string, timeoutMs: number, onAbandon = () => undefined) => ({
   id,
+  to: '/asked' as Address,
+  durable: false,
   timeoutMs,
   signal: undefined,
   onChunk: undefined,

@@ -44,6 +44,8 @@ const samples: { readonly [Name in SettingName]: readonly [string, string, strin
   adminAddr: ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3'],
   token: ['a'.repeat(16), 'b'.repeat(16), 'c'.repeat(16)],
   threads: ['3', '4', '5'],
+  offloadThreads: ['3', '4', '5'],
+  heapLimitMb: ['128', '256', '512'],
   app: ['/a.ts', '/b.ts', '/c.ts'],
   namespace: ['a', 'b', 'c'],
   shards: ['3', '4', '5'],

@@ -64,6 +64,23 @@ describe('on a whole node', () => {
     await world.close();
   });
 
+  test('a watcher that sleeps is awakened to hear of it', async (t) => {
+    const world = await startWorld(t, { app: 'sentry' });
+    await heard(world, '/sentries/a');
+    await watch(world, '/dozers/w', '/sentries/a');
+    await eventually(
+      async () => (await world.runtime.inspection.actors()).map(({ address }) => address),
+      (awake) => !awake.includes('/dozers/w'),
+    );
+    await world.runtime.faults.crashActor('/sentries/a');
+    await eventually(
+      async () => (await world.runtime.inspection.actors()).map(({ address }) => address),
+      (awake) => awake.includes('/dozers/w'),
+    );
+    assert.deepEqual(await hears(world, '/dozers/w'), ['/sentries/a 1 unseen']);
+    await world.close();
+  });
+
   test('a persistent watcher keeps what it heard: the event is a turn that is committed', async (t) => {
     const world = await startWorld(t, { app: 'sentry' });
     await heard(world, '/sentries/a');

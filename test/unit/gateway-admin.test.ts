@@ -30,7 +30,7 @@ function actor(address: string): ActorView {
     persist: 'snapshot',
     thread: 2,
     state: { open: 'idle' },
-    mailbox: { inHand: 1, waiting: 2, durableWaiting: 0, ephemeralCapacity: 1_000, durableCapacity: 10_000 },
+    mailbox: { inHand: 1, waiting: 2, durableWaiting: 3, ephemeralCapacity: 1_000, durableCapacity: 10_000 },
   };
 }
 
@@ -192,6 +192,10 @@ describe('the admin edge', () => {
     const letters = (await get<Page>('/admin/v1/dead-letters?cursor=c&limit=7')).body;
     assert.deepEqual([letters.items[0]?.id, letters.nextCursor], ['after c, 7', 'next']);
     assert.equal((await get<Problem>('/admin/v1/dead-letters?limit=501')).body.reason, 'INVALID_MESSAGE');
+    const parked = (await get<Page>('/admin/v1/parked?limit=1')).body;
+    assert.deepEqual([parked.items[0]?.address, parked.nextCursor], ['/ledger/a', '/ledger/a']);
+    const held = (await get<Page>('/admin/v1/parked?cursor=/ledger/a')).body;
+    assert.deepEqual([held.items[0]?.address, held.nextCursor], ['/ledger/asleep', null]);
     for (const list of ['threads', 'shards', 'config'])
       assert.ok((await get<Page>(`/admin/v1/${list}`)).body.items.length > 0, list);
   });
@@ -342,8 +346,10 @@ test('the admin service shows tree, actors and dead letters over gRPC', async ()
   const client = await reflectedClient(edge.address, 'troupe.v1.AdminService');
   const { root } = (await client.call('GetTree', { root: '/ledger' })) as { root: { children: { address: string }[] } };
   assert.equal(root.children[1]?.address, ledger);
-  const found = (await client.call('GetActor', { address: ledger })) as { actor: { incarnation: number } };
-  assert.equal(found.actor.incarnation, 7);
+  const found = (await client.call('GetActor', { address: ledger })) as {
+    actor: { incarnation: number; mailbox: { durable_waiting: number } };
+  };
+  assert.deepEqual([found.actor.incarnation, found.actor.mailbox.durable_waiting], [7, 3]);
   const page = (await client.call('ListDeadLetters', { page_size: 3 })) as { dead_letters: { attempts: number }[] };
   assert.equal(page.dead_letters[0]?.attempts, 5);
   await client.call('CrashActor', { address: ledger });

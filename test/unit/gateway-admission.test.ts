@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { admit, type RawMessage } from '../../gateway/admission.ts';
+import { admit, admitTaskId, type RawMessage } from '../../gateway/admission.ts';
 import { type ErrorReason, TroupeError } from '../../runtime/errors.ts';
 import { limits } from '../../runtime/limits.ts';
 
@@ -9,7 +9,7 @@ const json = (text: string): Buffer => Buffer.from(text);
 const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 
 test('a good message passes, with what it leaves out filled in', () => {
-  assert.deepEqual(admit(good), { message: { to: '/agents/claude', type: 'plan', payload: {} }, timeoutMs: 30_000 });
+  assert.deepEqual(admit(good), { message: { to: '/agents/claude', type: 'plan', payload: {} } });
 });
 
 test('a message at every bound passes', () => {
@@ -23,7 +23,9 @@ test('a message at every bound passes', () => {
     delivery: 'at-least-once',
     priority: 'low',
     delayMs: limits.delayMaxMs,
+    idempotencyKey: '~'.repeat(limits.idempotencyKeyCharacters),
   });
+  assert.equal(admitted.message.idempotencyKey?.length, limits.idempotencyKeyCharacters);
   assert.deepEqual([admitted.message.priority, admitted.message.delayMs], ['low', limits.delayMaxMs]);
   assert.deepEqual(admitted.message.headers, headers);
   const longest = json(JSON.stringify('x'.repeat(limits.payloadBytes - 2)));
@@ -48,7 +50,12 @@ const refused: [name: string, raw: RawMessage, reason: ErrorReason, field?: stri
   ['a delay of two years', { ...good, delayMs: 2 * limits.delayMaxMs }, 'INVALID_MESSAGE', 'delay'],
   ['a delay into the past', { ...good, delayMs: -1 }, 'INVALID_MESSAGE', 'delay'],
   ['a delay that is no number', { ...good, delayMs: '5s' }, 'INVALID_MESSAGE', 'delay'],
-  ['a delay in memory', { ...good, delayMs: 1, delivery: 'at-most-once' }, 'INVALID_MESSAGE', 'delay'],
+  ['a delay in memory', { ...good, delayMs: 1, delivery: 'at-most-once' }, 'INVALID_MESSAGE', 'delivery'],
+  ['a key in memory', { ...good, idempotencyKey: 'k', delivery: 'at-most-once' }, 'INVALID_MESSAGE', 'delivery'],
+  ['an empty key', { ...good, idempotencyKey: '' }, 'INVALID_MESSAGE', 'idempotencyKey'],
+  ['a key of two words', { ...good, idempotencyKey: 'a b' }, 'INVALID_MESSAGE', 'idempotencyKey'],
+  ['a long key', { ...good, idempotencyKey: 'k'.repeat(256) }, 'INVALID_MESSAGE', 'idempotencyKey'],
+  ['a key that is no text', { ...good, idempotencyKey: 7 }, 'INVALID_MESSAGE', 'idempotencyKey'],
   ['a timeout that is over', { ...good, timeoutMs: 0 }, 'DEADLINE_EXCEEDED'],
   ['a timeout of two days', { ...good, timeoutMs: 2 * limits.askTimeoutMaxMs }, 'INVALID_MESSAGE', 'timeout'],
   ['a payload over 1 MiB', { ...good, payload: 'x'.repeat(limits.payloadBytes) }, 'PAYLOAD_TOO_LARGE'],
@@ -73,7 +80,7 @@ const refused: [name: string, raw: RawMessage, reason: ErrorReason, field?: stri
   ['a header with a line break', { ...good, headers: { tenant: 'a\r\nb' } }, 'INVALID_MESSAGE', 'headers.tenant'],
   ['a header over 2 KiB', { ...good, headers: { tenant: 'x'.repeat(2_048) } }, 'INVALID_MESSAGE', 'headers.tenant'],
   [
-    'an idempotency key, which nothing would keep',
+    'an idempotency key among the headers, where nobody looks',
     { ...good, headers: { 'idempotency-key': 'k' } },
     'INVALID_MESSAGE',
     'headers.idempotency-key',
@@ -85,6 +92,12 @@ const refused: [name: string, raw: RawMessage, reason: ErrorReason, field?: stri
     'headers',
   ],
 ];
+
+test('the id of a task is bounded', () => {
+  assert.equal(admitTaskId('s12.0199-ab'), 's12.0199-ab');
+  for (const taskId of [undefined, '', 's1.'.repeat(50), 's1/../x', 'ü'])
+    assert.throws(() => admitTaskId(taskId), { reason: 'INVALID_MESSAGE' });
+});
 
 for (const [name, raw, reason, field] of refused) {
   test(`${name} is refused with ${reason}`, () => {

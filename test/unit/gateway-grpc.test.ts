@@ -10,6 +10,7 @@ import { AskRequest } from '../../proto/gen/troupe/v1/actor.ts';
 import type { Json } from '../../runtime/envelope.ts';
 import { type ErrorReason, errorTable, TroupeError } from '../../runtime/errors.ts';
 import { limits } from '../../runtime/limits.ts';
+import type { TaskView } from '../../runtime/messaging.ts';
 import { FakeMessaging } from '../support/fake-messaging.ts';
 import { rawGrpcCall } from '../support/raw-grpc.ts';
 import { reflectedClient } from '../support/reflected-client.ts';
@@ -109,6 +110,56 @@ describe('the gRPC edge', () => {
     assert.equal(messaging.told.at(-1)?.delayMs, 2_500);
     await assert.rejects(reflected.call('Tell', { ...good, priority: 9 }), { code: status.INVALID_ARGUMENT });
     reflected.close();
+  });
+
+  test('hands over idempotency keys, unary and over a channel, and refuses an empty one', async () => {
+    const channel = client.channel();
+    const keyed = { ...good, payload: {}, idempotencyKey: 'order-7' };
+    for (const sender of [client, channel]) {
+      await sender.tell(keyed);
+      await sender.ask(keyed);
+      await assert.rejects(sender.tell({ ...good, idempotencyKey: '' }), failsWith('INVALID_MESSAGE'));
+    }
+    await client.stream(keyed);
+    await client.submit(keyed);
+    await channel.close();
+    assert.deepEqual(messaging.told, [keyed, keyed]);
+    const others = [...messaging.asked, ...messaging.submitted].map(({ message }) => message);
+    assert.deepEqual(others, [keyed, keyed, keyed, keyed]);
+  });
+
+  test('a task is submitted, fetched, and watched to its end', async () => {
+    const { taskId } = await client.submit({ ...good, payload: { n: 1 }, priority: 'high' }, { timeoutMs: 90_000 });
+    assert.deepEqual(messaging.submitted, [
+      { message: { ...good, payload: { n: 1 }, priority: 'high' }, options: { timeoutMs: 90_000 } },
+    ]);
+    await assert.rejects(client.result(taskId), failsWith('NOT_FOUND'));
+    await assert.rejects(client.whenEnded(taskId), failsWith('NOT_FOUND'));
+    await assert.rejects(client.result('../x'), failsWith('INVALID_MESSAGE'));
+    messaging.results.set(taskId, { taskId, status: 'waiting' });
+    assert.deepEqual(await client.result(taskId), { taskId, status: 'waiting' });
+    await assert.rejects(client.whenEnded(taskId, { timeoutMs: 120 }), failsWith('DEADLINE_EXCEEDED'));
+    const ended = client.whenEnded(taskId);
+    const error = { reason: 'ACTOR_FAILED', message: 'it fell', outcome: 'unknown' } as const;
+    const failed: TaskView = { taskId, status: 'failed', error, atMs: 1_000, expiresAtMs: 2_000 };
+    messaging.results.set(taskId, failed);
+    assert.deepEqual(await ended, failed);
+    const done: TaskView = { taskId, status: 'done', value: { ü: [null] }, atMs: 1_000, expiresAtMs: 2_000 };
+    messaging.results.set(taskId, done);
+    assert.deepEqual([await client.result(taskId), await client.whenEnded(taskId)], [done, done]);
+    const reflected = await reflectedClient(edge.address, 'troupe.v1.TaskService');
+    const { task } = (await reflected.call('Get', { task_id: taskId })) as { task: { reply: { value: object } } };
+    assert.ok('struct_value' in task.reply.value, 'as a Value, unless JSON is asked for');
+    await assert.rejects(reflected.call('Get', { task_id: taskId, form: 9 }), { code: status.INVALID_ARGUMENT });
+    reflected.close();
+  });
+
+  test('a stopping server lets nobody watch on', async () => {
+    messaging.results.set('s0.a', { taskId: 's0.a', status: 'waiting' });
+    const watched = assert.rejects(client.whenEnded('s0.a'), failsWith('DRAINING'));
+    await client.result('s0.a');
+    await edge.stop(60_000);
+    await watched;
   });
 
   test('streams chunks in order before the reply', async () => {
@@ -219,7 +270,11 @@ describe('the gRPC edge', () => {
     const { value } = answer as { value: { struct_value: { fields: { key: string; value: object }[] } } };
     assert.deepEqual(messaging.asked[0]?.message.payload, { task: 'Build a REST API' });
     assert.equal(value.struct_value.fields[0]?.key, 'echo');
-    assert.deepEqual(reflected.services.sort(), ['grpc.health.v1.Health', 'troupe.v1.ActorService']);
+    assert.deepEqual(reflected.services.sort(), [
+      'grpc.health.v1.Health',
+      'troupe.v1.ActorService',
+      'troupe.v1.TaskService',
+    ]);
     await assert.rejects(reflected.call('Ask', { to: '/a', type: 'x', from: '/b' }), { code: status.INVALID_ARGUMENT });
     reflected.close();
   });

@@ -68,7 +68,7 @@ describe('the HTTP edge', () => {
     for (const [path, body, says] of [
       ['/v1/tell', { ...good, delay: '5' }, /^delay: .*1\.5s/],
       ['/v1/tell', { ...good, delay: '8761h' }, /^delay: must be 0 to 365 days/],
-      ['/v1/tell', { ...good, delay: '5s', delivery: 'at-most-once' }, /^delay: .*durable/],
+      ['/v1/tell', { ...good, delay: '5s', delivery: 'at-most-once' }, /^delivery: .*durable/],
       ['/v1/ask', { ...good, delay: '5s' }, /^delay: unknown field/],
       ['/v1/tell', { ...good, priority: 'urgent' }, /^priority: /],
     ] as const) {
@@ -76,6 +76,62 @@ describe('the HTTP edge', () => {
       assert.equal(problem.reason, 'INVALID_MESSAGE');
       assert.match(problem.detail, says);
     }
+  });
+
+  test('Idempotency-Key reaches the runtime from each path, bare or quoted; a wrong one is refused', async () => {
+    for (const key of ['order-7', '"order-7"'])
+      for (const path of ['/v1/tell', '/v1/ask', '/v1/stream', '/v1/tasks'])
+        assert.ok((await post(path, good, { 'idempotency-key': key })).ok, path);
+    const seen = [...messaging.told, ...messaging.asked.map(({ message }) => message)];
+    seen.push(...messaging.submitted.map(({ message }) => message));
+    assert.deepEqual(
+      seen.map(({ idempotencyKey }) => idempotencyKey),
+      Array(8).fill('order-7'),
+    );
+    for (const key of ['', '""', 'two words', 'k'.repeat(256), 'a, b']) {
+      const problem = await problemOf(await post('/v1/tell', good, { 'idempotency-key': key }));
+      assert.match(problem.detail, /^idempotencyKey: must be 1 to 255 printable/, key);
+    }
+    assert.equal(messaging.told.length, 2);
+  });
+
+  test('a task is accepted with its place, and fetched: waiting, done or failed', async () => {
+    const accepted = await post('/v1/tasks', { ...good, payload: { n: 1 }, timeout: '2h', priority: 'low' });
+    assert.deepEqual([accepted.status, await accepted.json()], [202, { taskId: 's0.task-1' }]);
+    const place = accepted.headers.get('location') ?? '';
+    assert.equal(place, '/v1/tasks/s0.task-1');
+    const message = { ...good, payload: { n: 1 }, priority: 'low' };
+    assert.deepEqual(messaging.submitted, [{ message, options: { timeoutMs: 7_200_000 } }]);
+    await post('/v1/tasks', good);
+    assert.deepEqual(messaging.submitted[1]?.options, {}, 'no deadline of the edge');
+
+    const fetched = () => fetch(`http://${edge.address}${place}`);
+    assert.equal((await problemOf(await fetched())).reason, 'NOT_FOUND');
+    const taskId = 's0.task-1';
+    messaging.results.set(taskId, { taskId, status: 'waiting' });
+    const waiting = await fetched();
+    assert.deepEqual([waiting.headers.get('retry-after'), await waiting.json()], ['1', { taskId, status: 'waiting' }]);
+    messaging.results.set(taskId, { taskId, status: 'done', value: null, atMs: 1_000, expiresAtMs: 2_000 });
+    const endTime = '1970-01-01T00:00:01.000Z';
+    const expireTime = '1970-01-01T00:00:02.000Z';
+    const done = { taskId, status: 'done', reply: null, endTime, expireTime };
+    assert.deepEqual(await (await fetched()).json(), done);
+    const error = { reason: 'ACTOR_FAILED', message: 'it fell', outcome: 'unknown' } as const;
+    messaging.results.set(taskId, { taskId, status: 'failed', error, atMs: 1_000, expiresAtMs: 2_000 });
+    const failed = await fetched();
+    assert.equal(failed.status, 200);
+    assert.deepEqual(fromProblem(((await failed.json()) as { error: Problem }).error).toData(), error);
+
+    for (const [body, says] of [
+      [{ ...good, delivery: 'at-least-once' }, /^delivery: unknown field/],
+      [{ ...good, timeout: '25h' }, /^timeout: /],
+      [{ ...good, to: 'agents' }, /begin with/],
+    ] as const)
+      assert.match((await problemOf(await post('/v1/tasks', body))).detail, says);
+    assert.equal((await fetch(`http://${edge.address}/v1/tasks/..%2Fx`)).status, 400);
+    dispatch.drain();
+    assert.equal((await problemOf(await post('/v1/tasks', good))).reason, 'DRAINING');
+    assert.equal((await fetched()).status, 200, 'what is known can be read to the end');
   });
 
   const badInputs: [name: string, body: unknown, status: number, reason: ErrorReason, says: RegExp][] = [
@@ -138,7 +194,6 @@ describe('the HTTP edge', () => {
     assert.equal(get.headers.get('allow'), 'POST');
     assert.equal((await problemOf(get)).status, 405);
     assert.equal((await problemOf(await post('/v1/ask', 'to=/a', { 'content-type': 'text/plain' }))).status, 415);
-    assert.match((await problemOf(await post('/v1/ask', good, { 'idempotency-key': 'k' }))).detail, /not supported/);
   });
 
   test('a client that goes away cancels its ask and its stream', async () => {
@@ -185,7 +240,9 @@ describe('the HTTP edge', () => {
       >;
     };
     assert.match(document.openapi, /^3\.1/);
-    assert.deepEqual(Object.keys(document.paths).sort(), ['/livez', '/readyz', '/v1/ask', '/v1/stream', '/v1/tell']);
+    const v1 = ['/v1/ask', '/v1/stream', '/v1/tasks', '/v1/tasks/{taskId}', '/v1/tell'];
+    assert.deepEqual(Object.keys(document.paths).sort(), ['/livez', '/readyz', ...v1]);
+    assert.ok(JSON.stringify(document.paths['/v1/tell']).includes('"name":"idempotency-key"'));
     const schema = document.paths['/v1/ask']?.post?.requestBody.content['application/json']?.schema;
     assert.deepEqual(schema?.required, ['to', 'type']);
   });

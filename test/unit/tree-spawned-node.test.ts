@@ -97,6 +97,17 @@ describe('the children of a persistent actor', () => {
     await world.close();
   });
 
+  test('are back after their parent was stopped by order and resumed', async (t) => {
+    const world = await startWorld(t, { app: 'sentry' });
+    await say(world, owner, 'raise', { name: 'a', input: 'still wanted' });
+    await there(world, `${owner}/a`);
+    await world.tree.subtrees.stop(owner);
+    assert.deepEqual(await below(world, owner), []);
+    await world.tree.subtrees.resume(owner);
+    assert.equal((await there(world, `${owner}/a`))?.input, 'still wanted');
+    await world.close();
+  });
+
   test('of an ephemeral parent are not: it begins anew', async (t) => {
     const world = await startWorld(t, { app: 'sentry' });
     await say(world, '/sentries/owner', 'raise', { name: 'a' });

@@ -84,6 +84,24 @@ describe('a spawned child', () => {
     assert.ok(events.some((event) => event.address === '/owner' && event.cause === 'gave-up'));
   });
 
+  it('that failed too often, or is done, is wanted no longer; one that went with its owner is', async () => {
+    const { tree, clock, activations } = await withChildren();
+    const over: string[] = [];
+    tree.port.lives?.onLife(({ address, gen }) => {
+      if (gen !== undefined) over.push(`${address} ${gen}`);
+    });
+    for (const [index, name] of ['a', 'b', 'c'].entries())
+      await tree.port.spawn(owner, { ...child(name), gen: index + 5 });
+    activations.exit('/owner/b', { cause: 'done' });
+    for (let blow = 0; blow < 6; blow++) {
+      assert.deepEqual(over, ['/owner/b 6'], 'a restart is no end');
+      activations.exit('/owner/a');
+      await clock.advance(blow < 5 ? 2_000 : 0);
+    }
+    await clock.advance(200);
+    assert.deepEqual(over, ['/owner/b 6', '/owner/a 5']);
+  });
+
   it('is expected while its owner has yet to start', async () => {
     const { tree, start } = fakeTree([actor('owner')]);
     assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'restarting');

@@ -86,6 +86,10 @@ test('an actor is looked for in the tree, then by its kind', () => {
   assert.deepEqual(found(ghost), ['unreadable "idle" 1 the app defines no kind "ghost"; it defines: worker']);
   const { unplaced } = rehearse({ address: '/workers/a/child', turns: [message('go')] }, () => {});
   assert.equal(unplaced, true, 'its parent may spawn it, of whatever kind');
+  const wanted = { name: 'child', gen: 1, kind: 'worker' };
+  assert.deepEqual(found({ address: '/workers/a/child', turns: [message('left')], wanted }), [
+    'rejected "idle" 1 UNKNOWN_TYPE: "worker" takes no message "left"; it takes: go, end',
+  ]);
 });
 
 test('a child whose kind is gone is missed, and damaged ties are no ties', () => {
@@ -124,4 +128,6 @@ test('a definition that no longer persists, or whose state would not be read a s
     found({ record: stored('idle') }, withWorker({ state: once }))[0] ?? '',
     /taken up once, and not again: .*count/,
   );
+  const growing = z.object({ count: z.number().transform((count) => count + 1) });
+  assert.match(found({ record: stored('idle') }, withWorker({ state: growing }))[0] ?? '', /something else each time/);
 });

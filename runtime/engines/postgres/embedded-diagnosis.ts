@@ -1,24 +1,21 @@
 /** What is wrong with the embedded PostgreSQL of a data folder, whether it runs or not. Nothing is started. */
 
-import { existsSync, readFileSync, statfsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Clock, systemClock } from '../../clock.ts';
 import { textOf } from '../../errors.ts';
-import { bytesText, type Examination, type Finding, fails, ok, warns } from '../finding.ts';
+import { diskFinding } from '../disk.ts';
+import { type Examination, type Finding, fails, ok } from '../finding.ts';
 import { programsFolder } from './binaries.ts';
 import { embeddedDatabase, embeddedUser, majorOfPrograms } from './cluster.ts';
 import { examinePostgres } from './diagnosis.ts';
 import { chooseLauncher } from './launcher.ts';
 import { findPostmaster } from './postmaster.ts';
 
-const bytesMin = 64 * 1024 ** 2;
-const bytesLow = 512 * 1024 ** 2;
-
 export async function examineEmbedded(asked: Examination, clock: Clock = systemClock): Promise<Finding[]> {
   const folder = join(asked.dataDir, 'postgres');
   const data = join(folder, 'data');
-  const disk = diskFinding(folder);
-  const before = [...majorFinding(data), ...(disk === undefined ? [] : [disk])];
+  const before = [...majorFinding(data), diskFinding(folder)];
   const running = await findPostmaster(data);
   if (running !== undefined) {
     const connection = { host: running.socketFolder, user: embeddedUser, database: embeddedDatabase };
@@ -39,7 +36,7 @@ async function startable(folder: string): Promise<Finding> {
       prefix[0] === 'unshare' ? ' in a user namespace' : prefix[0] === 'setpriv' ? ' as an unprivileged user' : '';
     return ok(check, `embedded PostgreSQL can run${as}`);
   } catch (error) {
-    return fails(check, textOf(error));
+    return fails(check, textOf(error), 'or choose another with --engine redis://… or postgres://…');
   }
 }
 
@@ -60,16 +57,4 @@ function majorFinding(data: string): Finding[] {
       'with the version of Troupe that wrote them: troupe data backup FILE; with this one: troupe data upgrade --from FILE',
     ),
   ];
-}
-
-function diskFinding(folder: string): Finding | undefined {
-  let at = folder;
-  while (!existsSync(at) && dirname(at) !== at) at = dirname(at);
-  const { bavail, bsize } = statfsSync(at);
-  const freeBytes = bavail * bsize;
-  const mend = 'free space on it, or move the data folder to another disk';
-  if (freeBytes < bytesMin) return fails('engine', `the disk of ${folder} is full: ${bytesText(freeBytes)} left`, mend);
-  if (freeBytes < bytesLow)
-    return warns('engine', `the disk of ${folder} is nearly full: ${bytesText(freeBytes)} left`, mend);
-  return undefined;
 }

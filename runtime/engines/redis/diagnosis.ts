@@ -1,5 +1,6 @@
 /** What is wrong with a Redis, each trouble with its mend. A connection of its own, which only asks. */
 
+import { createConnection } from 'node:net';
 import { Redis } from 'ioredis';
 import { type Clock, systemClock } from '../../clock.ts';
 import { textOf } from '../../errors.ts';
@@ -43,10 +44,29 @@ export async function examineRedis(url: string, asked: Examination, clock: Clock
     ];
   } catch (error) {
     const text = textOf(error);
-    return [unanswered(place, /Connection is closed/.test(text) && fault !== '' ? fault : text)];
+    const why = /Connection is closed/.test(text) && fault !== '' ? fault : text;
+    return [unanswered(place, /EPIPE|ECONNRESET|is closed/.test(why) ? ((await parting(url, clock)) ?? why) : why)];
   } finally {
     client.disconnect();
   }
+}
+
+/** What a server says that closes a connection unasked; a client that writes at once may not hear it. */
+function parting(url: string, clock: Clock): Promise<string | undefined> {
+  const { protocol, hostname, port } = new URL(url);
+  if (protocol !== 'redis:') return Promise.resolve(undefined);
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: hostname, port: Number(port || 6379) });
+    const settle = (said?: string): void => {
+      cancel();
+      socket.destroy();
+      resolve(said);
+    };
+    const cancel = clock.after(examineWithinMs / 3, () => settle());
+    socket.once('data', (data) => settle(data.toString('utf8').trim().replace(/^-/, '')));
+    socket.once('error', () => settle());
+    socket.once('close', () => settle());
+  });
 }
 
 /** Why nothing, or no good answer, came. */

@@ -88,6 +88,7 @@ export function aofFinding({ appendOnly, appendFsync }: RedisState, place: strin
   return warns(
     'engine',
     `Redis at ${place} leaves fsync to the system (appendfsync no): a power loss may lose about 30 s`,
+    redisCommand(place, 'CONFIG SET appendfsync everysec'),
   );
 }
 

@@ -74,6 +74,13 @@ export interface TellRequest {
     { $case: "json"; json: Buffer }
     | undefined;
   delivery: Delivery;
+  /**
+   * 1 to 255 printable ASCII characters without spaces. Of the messages under one key to one address within 24 h one is
+   * handled, and any with another type or payload is refused. Makes it at-least-once.
+   */
+  idempotencyKey?:
+    | string
+    | undefined;
   /** The message's headers: lower-case names, traceparent among them. At most 32, each at most 2 KiB. */
   headers: { [key: string]: string };
   priority: Priority;
@@ -112,6 +119,14 @@ export interface AskRequest {
   /** How long to wait for the answer: 30 s when absent, at most 24 h. */
   timeout: Duration | undefined;
   delivery: Delivery;
+  /**
+   * 1 to 255 printable ASCII characters without spaces. Of the messages under one key to one address within 24 h one is
+   * handled; the others of the same type and payload get its answer, and a different one is refused. Makes it
+   * at-least-once.
+   */
+  idempotencyKey?:
+    | string
+    | undefined;
   /** The message's headers: lower-case names, traceparent among them. At most 32, each at most 2 KiB. */
   headers: { [key: string]: string };
   priority: Priority;
@@ -146,6 +161,10 @@ export interface StreamRequest {
   /** How long the whole answer may take: 30 s when absent, at most 24 h. */
   timeout: Duration | undefined;
   delivery: Delivery;
+  /** As in AskRequest. What repeats an earlier message gets its answer without the parts. */
+  idempotencyKey?:
+    | string
+    | undefined;
   /** The message's headers: lower-case names, traceparent among them. At most 32, each at most 2 KiB. */
   headers: { [key: string]: string };
   priority: Priority;
@@ -220,7 +239,17 @@ export interface ResponseFrame {
 }
 
 function createBaseTellRequest(): TellRequest {
-  return { to: "", type: "", payload: undefined, delivery: 0, headers: {}, priority: 0, delay: undefined, from: "" };
+  return {
+    to: "",
+    type: "",
+    payload: undefined,
+    delivery: 0,
+    idempotencyKey: undefined,
+    headers: {},
+    priority: 0,
+    delay: undefined,
+    from: "",
+  };
 }
 
 export const TellRequest: MessageFns<TellRequest> = {
@@ -241,6 +270,9 @@ export const TellRequest: MessageFns<TellRequest> = {
     }
     if (message.delivery !== 0) {
       writer.uint32(48).int32(message.delivery);
+    }
+    if (message.idempotencyKey !== undefined) {
+      writer.uint32(58).string(message.idempotencyKey);
     }
     globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
       TellRequest_HeadersEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
@@ -308,6 +340,14 @@ export const TellRequest: MessageFns<TellRequest> = {
             }
 
             message.delivery = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
             continue;
           }
           case 8: {
@@ -379,6 +419,7 @@ export const TellRequest: MessageFns<TellRequest> = {
       }
     }
     message.delivery = object.delivery ?? 0;
+    message.idempotencyKey = object.idempotencyKey ?? undefined;
     message.headers = (globalThis.Object.entries(object.headers ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
@@ -520,7 +561,17 @@ export const TellResponse: MessageFns<TellResponse> = {
 };
 
 function createBaseAskRequest(): AskRequest {
-  return { to: "", type: "", payload: undefined, timeout: undefined, delivery: 0, headers: {}, priority: 0, from: "" };
+  return {
+    to: "",
+    type: "",
+    payload: undefined,
+    timeout: undefined,
+    delivery: 0,
+    idempotencyKey: undefined,
+    headers: {},
+    priority: 0,
+    from: "",
+  };
 }
 
 export const AskRequest: MessageFns<AskRequest> = {
@@ -544,6 +595,9 @@ export const AskRequest: MessageFns<AskRequest> = {
     }
     if (message.delivery !== 0) {
       writer.uint32(48).int32(message.delivery);
+    }
+    if (message.idempotencyKey !== undefined) {
+      writer.uint32(58).string(message.idempotencyKey);
     }
     globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
       AskRequest_HeadersEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
@@ -618,6 +672,14 @@ export const AskRequest: MessageFns<AskRequest> = {
             message.delivery = reader.int32() as any;
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
+            continue;
+          }
           case 8: {
             if (tag !== 66) {
               break;
@@ -682,6 +744,7 @@ export const AskRequest: MessageFns<AskRequest> = {
       ? Duration.fromPartial(object.timeout)
       : undefined;
     message.delivery = object.delivery ?? 0;
+    message.idempotencyKey = object.idempotencyKey ?? undefined;
     message.headers = (globalThis.Object.entries(object.headers ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
@@ -846,7 +909,17 @@ export const AskResponse: MessageFns<AskResponse> = {
 };
 
 function createBaseStreamRequest(): StreamRequest {
-  return { to: "", type: "", payload: undefined, timeout: undefined, delivery: 0, headers: {}, priority: 0, from: "" };
+  return {
+    to: "",
+    type: "",
+    payload: undefined,
+    timeout: undefined,
+    delivery: 0,
+    idempotencyKey: undefined,
+    headers: {},
+    priority: 0,
+    from: "",
+  };
 }
 
 export const StreamRequest: MessageFns<StreamRequest> = {
@@ -870,6 +943,9 @@ export const StreamRequest: MessageFns<StreamRequest> = {
     }
     if (message.delivery !== 0) {
       writer.uint32(48).int32(message.delivery);
+    }
+    if (message.idempotencyKey !== undefined) {
+      writer.uint32(58).string(message.idempotencyKey);
     }
     globalThis.Object.entries(message.headers).forEach(([key, value]: [string, string]) => {
       StreamRequest_HeadersEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
@@ -944,6 +1020,14 @@ export const StreamRequest: MessageFns<StreamRequest> = {
             message.delivery = reader.int32() as any;
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
+            continue;
+          }
           case 8: {
             if (tag !== 66) {
               break;
@@ -1008,6 +1092,7 @@ export const StreamRequest: MessageFns<StreamRequest> = {
       ? Duration.fromPartial(object.timeout)
       : undefined;
     message.delivery = object.delivery ?? 0;
+    message.idempotencyKey = object.idempotencyKey ?? undefined;
     message.headers = (globalThis.Object.entries(object.headers ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {

@@ -81,6 +81,8 @@ export interface Mailbox {
   waiting: number;
   ephemeralCapacity: number;
   durableCapacity: number;
+  /** Durable messages that are not handled yet: in hand, in memory or parked in the store; an estimate. */
+  durableWaiting: number;
 }
 
 export interface ListDeadLettersRequest {
@@ -717,7 +719,7 @@ export const Actor: MessageFns<Actor> = {
 };
 
 function createBaseMailbox(): Mailbox {
-  return { inHand: 0, waiting: 0, ephemeralCapacity: 0, durableCapacity: 0 };
+  return { inHand: 0, waiting: 0, ephemeralCapacity: 0, durableCapacity: 0, durableWaiting: 0 };
 }
 
 export const Mailbox: MessageFns<Mailbox> = {
@@ -733,6 +735,9 @@ export const Mailbox: MessageFns<Mailbox> = {
     }
     if (message.durableCapacity !== 0) {
       writer.uint32(32).uint32(message.durableCapacity);
+    }
+    if (message.durableWaiting !== 0) {
+      writer.uint32(40).uint32(message.durableWaiting);
     }
     return writer;
   },
@@ -782,6 +787,14 @@ export const Mailbox: MessageFns<Mailbox> = {
             message.durableCapacity = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.durableWaiting = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -803,6 +816,7 @@ export const Mailbox: MessageFns<Mailbox> = {
     message.waiting = object.waiting ?? 0;
     message.ephemeralCapacity = object.ephemeralCapacity ?? 0;
     message.durableCapacity = object.durableCapacity ?? 0;
+    message.durableWaiting = object.durableWaiting ?? 0;
     return message;
   },
 };
