@@ -26,7 +26,7 @@ const everyTable: Record<Table, true> = {
   result: true,
   idem: true,
 };
-const everyIndex: Record<Index, true> = { due: true, parent: true, delayed: true, dead: true, expiry: true };
+const everyIndex: Record<Index, true> = { due: true, wakeful: true, delayed: true, dead: true, expiry: true };
 export const tables = Object.keys(everyTable) as Table[];
 export const indexes = Object.keys(everyIndex) as Index[];
 export const longMs = 60_000;
