@@ -25,6 +25,7 @@ import { chargeAttempt, errorOfEnd } from './attempts.ts';
 import { DurableTimers } from './durable-timers.ts';
 import { Hand } from './hand.ts';
 import { Outputs } from './outputs.ts';
+import { theLifeItself } from './quarantine.ts';
 import type { ActivationOptions, ReportedExit } from './surroundings.ts';
 import { TurnRecorder, type Turns } from './turn-recorder.ts';
 
@@ -97,7 +98,8 @@ export class Activation {
     this.status = 'running';
     for (const timer of this.#timers.list()) this.#timers.arm(timer);
     this.#outputs.resume();
-    this.pump();
+    if (this.#options.suspect === theLifeItself) this.#leaveQuarantine();
+    else this.pump();
   }
 
   park(reason: string): void {

@@ -126,7 +126,7 @@ export class Directory implements Activations {
     const slot = (await this.#quarantine.threadFor(address)) ?? (await this.#chooseSlot());
     const incarnation = Math.max(stored?.incarnation ?? 0, this.#incarnations.get(address) ?? 0) + 1;
     if (this.#byAddress.has(address)) {
-      this.#quarantine.left(slot);
+      this.#quarantine.left(address, slot);
       throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
     }
     const activation = this.#enter(request, { slot, suspect }, incarnation, stored, shard);
@@ -275,7 +275,9 @@ export class Directory implements Activations {
       this.#stopping.get(activation.number)?.();
       const starting = this.#starting.get(activation.number);
       const suspect = inHand?.activation === activation.number ? inHand.turn : undefined;
-      if (starting !== undefined) starting.reject({ error: { ...error, reason: 'UNAVAILABLE' }, restore: false });
+      const blamed = exit.cause !== 'killed' && inHand === undefined && exit.actor === activation.address;
+      const again = blamed && this.#quarantine.blame(activation.address, exit.slot);
+      if (starting !== undefined) starting.reject({ error: { ...error, reason: 'UNAVAILABLE' }, restore: again });
       else activation.threadLost({ cause: 'thread-lost', charged, error, threadDeath }, suspect);
     }
   }
@@ -368,7 +370,7 @@ export class Directory implements Activations {
     });
     if (this.#byAddress.get(activation.address) === activation) this.#byAddress.delete(activation.address);
     this.#load.set(activation.slot, this.load(activation.slot) - 1);
-    this.#quarantine.left(activation.slot);
+    this.#quarantine.left(activation.address, activation.slot);
     const shard = this.#options.shardOf(activation.address);
     shard.mail.releaseQueue(activation.address);
     // Mail that outlived its actor: whoever is responsible for the address hears of it once the exit is known.
@@ -384,10 +386,12 @@ export class Directory implements Activations {
 
   #park(activation: Activation, reason: string): void {
     activation.park(reason);
+    this.#quarantine.clear(activation.address);
+    this.#quarantine.left(activation.address, activation.slot);
     this.#options.shardOf(activation.address).mail.hold(activation.address, { why: 'unreadable', text: reason });
     this.#options.log.error(
       { address: activation.address, reason },
-      'the stored snapshot does not fit the code: the actor is parked and its mail is kept',
+      'the actor cannot be brought to life: it is parked and its mail is kept',
     );
   }
 }

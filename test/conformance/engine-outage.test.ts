@@ -1,6 +1,8 @@
 /** What a caller sees while an engine is away, and what is there when it is back. Kills, not mocks. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createRedisBackend } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -8,6 +10,7 @@ import { type Engine, EngineDown, EngineUnknown, type Lease } from '../../runtim
 import { createPostgresEngine } from '../../runtime/engines/postgres/postgres-engine.ts';
 import { createRedisEngine } from '../../runtime/engines/redis/redis-engine.ts';
 import { TroupeError } from '../../runtime/errors.ts';
+import { eventually } from '../support/eventually.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { redisMissing, startRedis } from '../support/redis.ts';
 
@@ -89,6 +92,35 @@ test('PostgreSQL killed: it comes back by itself with everything acknowledged', 
     ['before'],
   );
   await settled(engine, lease, committed);
+});
+
+test('a primary that became a replica is left when its name leads to another', withoutRedis, async (t) => {
+  const [former, next] = [await startRedis(t), await startRedis(t)];
+  let target = former.port;
+  const name = createServer((socket) => {
+    const server = createConnection(target, '127.0.0.1');
+    socket.on('error', () => server.destroy()).pipe(server);
+    server.on('error', () => socket.destroy()).pipe(socket);
+  });
+  name.listen(0, '127.0.0.1');
+  await once(name, 'listening');
+  t.after(() => name.close());
+  const { port } = name.address() as AddressInfo;
+  const engine = await opened(t, createRedisEngine({ ...options, url: `redis://127.0.0.1:${port}` }));
+  await engine.transport.add('s0', 'before');
+  const client = new Redis(former.url);
+  t.after(() => client.disconnect());
+  await client.replicaof('127.0.0.1', '1');
+  target = next.port;
+  const refused = await engine.transport.add('s0', 'refused').catch((error: unknown) => error);
+  assert.ok(isAway(refused), 'the former primary takes nothing');
+  const after = (): Promise<unknown> =>
+    engine.transport.add('s0', 'after').then(
+      () => 'taken',
+      (error: unknown) => assert.ok(isAway(error)),
+    );
+  await eventually('the next one takes mail', 10_000, async () => (await after()) === 'taken');
+  assert.equal((await engine.transport.fetch('s0'))?.data, 'after');
 });
 
 test('an engine that is not there says so, without a password', async () => {

@@ -229,6 +229,35 @@ test(
   },
 );
 
+test('an actor whose start hangs its thread is tried once more alone, and is parked', slow, async (t) => {
+  const scene = await stage(t, 'kept', { watchdogMs: 500 });
+  const { world, culprit, neighbour, stranger } = scene;
+  const { runtime, tree } = world;
+  const budgets = () => ['/', '/kept', '/system/threads'].map((path) => tree.supervisor(path)?.budgetLeft);
+  const before = budgets();
+  // Its turn is committed; what it invokes hangs, then and with each restore.
+  await world.messaging.tell({ to: culprit, type: 'later', payload: { deed: 'loop' }, delivery: 'at-least-once' });
+  const parked = await until('the parking', async () => {
+    const [view] = await runtime.inspection.actors([culprit]);
+    return view?.status === 'parked' ? view : undefined;
+  });
+  assert.match(parked.reason ?? '', /hung and was ended/);
+  const threads = runtime.inspection.threads();
+  assert.deepEqual(
+    threads
+      .map(({ quarantine, exits, lastExit }) => [quarantine, exits, lastExit?.actor])
+      .filter(([, exits]) => exits !== 0),
+    [
+      [false, 1, culprit],
+      [true, 1, culprit],
+    ],
+  );
+  await until(neighbour, async () => ((await scene.add(neighbour).catch(() => 0)) === 2 ? true : undefined));
+  assert.deepEqual([await scene.incarnation(neighbour), await scene.incarnation(stranger)], [2, 1]);
+  assert.deepEqual(budgets(), before);
+  await world.close();
+});
+
 test('a heap that is nearly full is named once, before its limit ends the thread', slow, async (t) => {
   const heapLimitMb = 96;
   const scene = await stage(t, 'unruly', { heapLimitMb, watchdogMs: 1_000 });

@@ -32,6 +32,8 @@ async function openShop(t: TestContext): Promise<Shop> {
   const engine = createRedisEngine({ namespace: 'shop', shards, url: redis.url });
   await engine.open();
   const client = new Redis(redis.url);
+  // The server is stopped first.
+  client.on('error', () => {});
   const cli = new CommandLine();
   t.after(async () => {
     client.disconnect();

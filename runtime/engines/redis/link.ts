@@ -5,6 +5,7 @@
  */
 
 import { type ChainableCommander, Redis } from 'ioredis';
+import { type Clock, systemClock } from '../../clock.ts';
 import { TroupeError, textOf } from '../../errors.ts';
 import { EngineDown, EngineUnknown } from '../engine.ts';
 
@@ -14,6 +15,8 @@ const connectTimeoutMs = 5_000;
 /** Delays between attempts to connect again, in milliseconds. */
 const reconnectFirstMs = 50;
 const reconnectMaxMs = 1_000;
+/** How often a connection to a server that only reads is given up for a new one, at most. */
+const turnEveryMs = 2_000;
 
 export interface RedisLink {
   readonly client: Redis;
@@ -24,8 +27,9 @@ export interface RedisLink {
   close(): Promise<void>;
 }
 
-export function createRedisLink(url: string): RedisLink {
+export function createRedisLink(url: string, clock: Clock = systemClock): RedisLink {
   const place = placeOf(url);
+  let turnedAtMs = Number.NEGATIVE_INFINITY;
   const options = {
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -34,6 +38,12 @@ export function createRedisLink(url: string): RedisLink {
     commandTimeout: commandTimeoutMs,
     connectTimeout: connectTimeoutMs,
     connectionName: 'troupe',
+    // After a failover the name may lead to another server, while this connection still leads to the former primary.
+    reconnectOnError: (error: Error) => {
+      const turn = error.message.startsWith('READONLY') && clock.monotonic() - turnedAtMs >= turnEveryMs;
+      if (turn) turnedAtMs = clock.monotonic();
+      return turn;
+    },
     retryStrategy: (attempt: number) => Math.min(reconnectFirstMs * 2 ** Math.min(attempt - 1, 10), reconnectMaxMs),
   };
   const client = new Redis(url, options);

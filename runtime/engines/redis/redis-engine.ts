@@ -33,8 +33,8 @@ export function createRedisEngine(options: RedisEngineOptions): Engine {
   checkOptions(options);
   const clock = options.clock ?? systemClock;
   const keys = createRedisKeys(options.namespace);
-  const link = createRedisLink(options.url);
-  const mailLink = createRedisLink(options.url);
+  const link = createRedisLink(options.url, clock);
+  const mailLink = createRedisLink(options.url, clock);
   const run = defineScripts(link.client);
   let mailboxes: MailboxTransport | undefined;
 
