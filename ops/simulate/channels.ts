@@ -8,7 +8,7 @@
 
 import type { StoreOperation } from '../../runtime/engines/index.ts';
 import { type Batch, decodeBatch, epochOfWriter } from '../../runtime/mailbox/batch.ts';
-import { decodeTaken, isTaken } from '../../runtime/mailbox/taken.ts';
+import { decodeTaken, isTaken, type Taken } from '../../runtime/mailbox/taken.ts';
 import { type Arrival, arrivalOf, type StoredShard } from './stored.ts';
 import type { Violations } from './verdict.ts';
 
@@ -51,7 +51,7 @@ export class Channels {
   }
 
   /** Notes an arrival; whether any of it came for the first time. */
-  added(shard: string, data: string): boolean {
+  added(shard: string, data: string, stored: StoredShard | undefined): boolean {
     const batch = decodeBatch(data);
     if (batch === undefined) return false;
     const { writer, entries } = batch;
@@ -65,10 +65,13 @@ export class Channels {
       sent?.arrived.add(n);
       if (n <= lane.highest) {
         this.repeats += 1;
+        // A copy of what the engine had lost brings it back.
+        const returns = this.#rolledBack.has(shard) && !lane.open.has(n) && !isTaken(marksOf(stored, writer), n);
+        if (returns) lane.open.set(n, arrivalOf(envelope));
         continue;
       }
       fresh = true;
-      if (prev !== lane.highest && (prev < lane.highest || isOutbox) && !this.#isShaken(shard, writer))
+      if (prev !== lane.highest && (prev < lane.highest || isOutbox) && !this.isShaken(shard, writer))
         this.#violations.add(
           'outbox',
           `n ${n} of ${writer} came to ${shard} after ${lane.highest}, but follows ${prev}`,
@@ -94,7 +97,7 @@ export class Channels {
     if (data === undefined) return false;
     const { writer, entries } = decodeBatch(data) as Batch;
     if (isClosed(stored, writer)) return true;
-    const marks = decodeTaken(stored?.tables.get('in')?.get(writer));
+    const marks = marksOf(stored, writer);
     const lane = this.#lane(shard, writer);
     const early: number[] = [];
     for (const { n } of entries) {
@@ -179,7 +182,7 @@ export class Channels {
       if (arrival.shard === shard && arrival.atMs >= sinceMs) this.#forgiven.add(arrival.key);
     const jobs = [...(stored?.waiting ?? []), ...(stored?.active.values() ?? [])].map(({ data }) => decodeBatch(data));
     for (const [writer, lane] of this.#lanes.get(shard) ?? []) {
-      const marks = decodeTaken(stored?.tables.get('in')?.get(writer));
+      const marks = marksOf(stored, writer);
       lane.open.clear();
       lane.highest = marks.at(-1)?.[1] ?? 0;
       for (const batch of jobs)
@@ -202,7 +205,7 @@ export class Channels {
   }
 
   /** Whether numbers may be missing between what this writer sent and what this shard holds. */
-  #isShaken(shard: string, writer: string): boolean {
+  isShaken(shard: string, writer: string): boolean {
     return this.#rolledBack.has(shard) || this.#rolledBack.has(writer);
   }
 
@@ -220,6 +223,9 @@ export class Channels {
     return lane;
   }
 }
+
+const marksOf = (stored: StoredShard | undefined, writer: string): Taken =>
+  decodeTaken(stored?.tables.get('in')?.get(writer));
 
 function isClosed(stored: StoredShard | undefined, writer: string): boolean {
   const closedBelow = Number(stored?.tables.get('meta')?.get('closedBelow') ?? 0);

@@ -198,4 +198,16 @@ export const commitPlants: Plants = {
       )(plan);
     },
   },
+  'marks-that-never-join': {
+    what: 'neighbouring runs of taken numbers are kept apart',
+    plant: recommitted((operations) =>
+      operations.map((operation) => {
+        if (operation.op !== 'put' || operation.table !== 'in') return operation;
+        const runs = decodeTaken(operation.value);
+        const [after, upTo] = runs.at(-1) ?? [0, 0];
+        if (upTo - after < 2) return operation;
+        return { ...operation, value: encodeTaken([...runs.slice(0, -1), [after, upTo - 1], [upTo - 1, upTo]]) };
+      }),
+    ),
+  },
 };

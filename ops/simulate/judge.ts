@@ -1,5 +1,6 @@
 /** What is judged when everything was healed and has come to rest. */
 
+import { decodeTaken } from '../../runtime/mailbox/taken.ts';
 import type { AskerState, LedgerState } from './app.ts';
 import type { Load } from './load.ts';
 import type { Nodes } from './nodes.ts';
@@ -80,6 +81,10 @@ export function judgeRest(plan: Plan, truth: Truth, load: Load, violations: Viol
         'bounds',
         `${shard} keeps ${marks.size} marks for ${plan.shards} shards and ${epochs} node epochs`,
       );
+    // Without gaps a mark is as short as it can be.
+    for (const [writer, text] of marks)
+      if (decodeTaken(text).length > 1 && !truth.isShaken(shard, writer))
+        violations.add('bounds', `the mark of ${writer} in ${shard} is ${text} at rest`);
   }
 }
 

@@ -31,16 +31,18 @@ export async function huntPlants(options: PlantHuntOptions): Promise<PlantHunt> 
         begun += 1;
         return { seed: begun, plant: name };
       },
-      ({ seed }, { violations: [violation] }) => {
+      ({ seed }, { violations }) => {
+        const [violation] = violations;
         tried += 1;
         if (violation === undefined || (caught !== undefined && caught.seed < seed)) return;
-        caught = { seed, check: violation.check, detail: violation.detail };
+        const checks = [...new Set(violations.map(({ check }) => check))];
+        caught = { seed, checks, detail: violation.detail };
       },
     );
     const what = plants[name]?.what ?? '';
     findings.push({ plant: name, what, seeds: caught?.seed ?? tried, ...(caught === undefined ? {} : { caught }) });
     say(
-      `${name}: ${caught === undefined ? `not caught in ${tried} seeds` : `caught by "${caught.check}" at seed ${caught.seed}`}`,
+      `${name}: ${caught === undefined ? `not caught in ${tried} seeds` : `caught by ${caught.checks.join(', ')} at seed ${caught.seed}`}`,
     );
   }
   const needed = Math.max(0, ...findings.map((finding) => finding.seeds));

@@ -115,7 +115,8 @@ export interface PlantFinding {
   readonly what: string;
   /** Seeds that were tried with it. */
   readonly seeds: number;
-  readonly caught?: { readonly seed: number; readonly check: string; readonly detail: string };
+  /** The checks that it broke in its first failing seed, the first of them first. */
+  readonly caught?: { readonly seed: number; readonly checks: readonly string[]; readonly detail: string };
 }
 
 export function textOfPlants(
@@ -125,7 +126,7 @@ export function textOfPlants(
   const rows = findings.map(({ plant, what, seeds, caught }) => [
     plant,
     caught === undefined ? `not in ${seeds} seeds` : String(seeds),
-    caught?.check ?? '–',
+    caught?.checks.join(', ') ?? '–',
     what,
   ]);
   const missed = findings.filter(({ caught }) => caught === undefined).length;

@@ -1,8 +1,9 @@
 /** Plants that break the rules of timers and of what crosses the border of a host. */
 
 import type { FromHost, ToHost } from '../../runtime/host/messages.ts';
+import { decodeBatch, encodeBatch } from '../../runtime/mailbox/batch.ts';
 import { createSeededRandom } from '../../runtime/testing/index.ts';
-import { type Plants, recommitted } from './planting.ts';
+import { type Plants, recommitted, withTransport } from './planting.ts';
 
 export const threadPlants: Plants = {
   'timer-without-gen': {
@@ -66,6 +67,54 @@ export const threadPlants: Plants = {
             },
           }),
       };
+    },
+  },
+  'ask-never-settled': {
+    what: 'one of five answers to what actors ask is not passed on to their thread',
+    plant: (plan) => {
+      const random = createSeededRandom(plan.seed, { purpose: 'plant' });
+      return {
+        border: (spawn) => (data, events) => {
+          const host = spawn(data, events);
+          return {
+            slot: host.slot,
+            incarnation: host.incarnation,
+            post: (message) => {
+              if (message.to !== 'settled' || !random.chance(1 / 5)) host.post(message);
+            },
+            terminate: (cause) => host.terminate(cause),
+          };
+        },
+      };
+    },
+  },
+  'blame-of-the-innocent': {
+    what: 'a message that never failed comes with attempts',
+    plant: (plan) => {
+      const random = createSeededRandom(plan.seed, { purpose: 'plant' });
+      return withTransport((transport) => ({
+        async fetch(shard) {
+          const job = await transport.fetch(shard);
+          const batch = job === undefined ? undefined : decodeBatch(job.data);
+          if (job === undefined || batch === undefined || !random.chance(1 / 20)) return job;
+          const charged = batch.entries.map((entry) =>
+            JSON.stringify({ ...entry, envelope: { ...entry.envelope, attempt: 2 } }),
+          );
+          return { id: job.id, data: encodeBatch(batch.writer, charged) };
+        },
+      }))(plan);
+    },
+  },
+  'failure-without-a-catch': {
+    what: 'one of a hundred fetches fails where nobody catches it',
+    plant: (plan) => {
+      const random = createSeededRandom(plan.seed, { purpose: 'plant' });
+      return withTransport((transport) => ({
+        fetch(shard) {
+          if (random.chance(1 / 100)) void Promise.reject(new Error('nobody catches this'));
+          return transport.fetch(shard);
+        },
+      }))(plan);
     },
   },
 };

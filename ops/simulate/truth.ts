@@ -77,7 +77,7 @@ export class Truth {
         add: noted(
           'add',
           (shard: string, data: string) => {
-            const fresh = this.#channels.added(shard, data);
+            const fresh = this.#channels.added(shard, data, this.stored(shard));
             return transport.add(shard, data).then(() => ({ fresh, data }));
           },
           ({ fresh, data }) => `${fresh ? 'new' : 'repeat'} ${data}`,
@@ -151,6 +151,11 @@ export class Truth {
   /** Whether the engine lost writes of an address's shard at or after this time. */
   wasRolledBack(address: string, sinceMs: number): boolean {
     return (this.#rollbacks.get(this.shardOf(address)) ?? -1) >= sinceMs;
+  }
+
+  /** Whether the engine lost writes at either end of a channel. */
+  isShaken(shard: string, writer: string): boolean {
+    return this.#channels.isShaken(shard, writer);
   }
 
   /** Why a message is among the dead letters; `undefined` where it is not. */

@@ -8,6 +8,7 @@ export {
   fairWeather,
   type Weather,
 } from './faulty-engine.ts';
+export { createProbe, type Probe, type ProbeMessage, type ProbeOptions } from './probe.ts';
 export { createSeededRandom, type SeededRandom, type SeededRandomOptions } from './random.ts';
 export { createLane, createSchedule, type Party, type Schedule } from './schedule.ts';
 export { createTestTree, type TestTree, type TestTreeOptions } from './supervision.ts';

@@ -45,6 +45,7 @@ export function createTestTree(options: TestTreeOptions): TestTree {
   const { activations, hosts, clock } = options;
   const lives = new Map<Address, Life>();
   const groups = new Map<Address, Group>();
+  let started = false;
 
   const begin = (address: Address, life: Life): Promise<void> => {
     life.status = 'starting';
@@ -78,17 +79,19 @@ export function createTestTree(options: TestTreeOptions): TestTree {
     lives.set(address, entered);
     return begin(address, entered);
   };
-  const startChild = async (parent: Address | '/', child: Child): Promise<void> => {
+  /** Known from the beginning: mail that comes before the start is not for nobody. */
+  const plan = (parent: Address | '/', child: Child): void => {
     const address = childOf(parent, child.id);
-    if ('actor' in child)
-      return enter(address, { definition: child.actor, input: () => child.input, restart: child.restart });
-    if (child.strategy !== 'dynamic') {
-      for (const below of child.children) await startChild(address, below);
-      return;
-    }
-    const { actor, input = () => undefined, restart = 'permanent' } = child.child;
-    groups.set(address, { actor, input, restart, onDemand: child.onDemand === true });
+    if ('actor' in child) {
+      const { actor: definition, input, restart = 'permanent' } = child;
+      const starting = Promise.resolve();
+      lives.set(address, { definition, input: () => input, restart, status: 'restarting', starting });
+    } else if (child.strategy === 'dynamic') {
+      const { actor, input = () => undefined, restart = 'permanent' } = child.child;
+      groups.set(address, { actor, input, restart, onDemand: child.onDemand === true });
+    } else for (const below of child.children) plan(address, below);
   };
+  for (const child of options.app.tree) plan('/', child);
   const presence = (address: Address): 'running' | 'absent' | 'restarting' => {
     const life = lives.get(address);
     if (life === undefined || life.status === 'gone') {
@@ -123,6 +126,7 @@ export function createTestTree(options: TestTreeOptions): TestTree {
       async ensure(address) {
         const life = lives.get(address);
         const group = groups.get(parentOf(address) ?? ('/' as Address));
+        if (!started && (life !== undefined || group?.onDemand === true)) return 'restarting';
         if (life === undefined && group?.onDemand === true) {
           const { actor, input, restart } = group;
           await enter(address, { definition: actor, input: () => input(nameOf(address)), restart });
@@ -141,7 +145,8 @@ export function createTestTree(options: TestTreeOptions): TestTree {
     },
     async start() {
       for (let slot = 1; slot <= options.threads; slot += 1) await hosts.start(slot);
-      for (const child of options.app.tree) await startChild('/', child);
+      for (const [address, life] of lives) if (life.status === 'restarting') await begin(address, life);
+      started = true;
     },
   };
 }
