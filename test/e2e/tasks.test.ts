@@ -11,8 +11,10 @@ import type { ParkedView, TaskView } from '../../runtime/messaging.ts';
 import { CommandLine } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Entry, startNode } from '../support/node-process.ts';
+import { redisMissing, startRedis } from '../support/redis.ts';
 
 const slow = { timeout: 120_000 };
+const only = { ...slow, skip: redisMissing() };
 /** Longer than the node takes to be stopped after it was told. */
 const delayMs = 2_500;
 
@@ -24,9 +26,10 @@ async function numbersOf(client: Client, to: string): Promise<number[]> {
 }
 
 describe('keys, tasks, delays and parked mail', slow, () => {
-  it('hold over another connection, another edge, and a restart of the node', slow, async () => {
+  it('hold over another connection, another edge, and a restart of the node', only, async (t) => {
+    const { url } = await startRedis(t);
     await using cli = new CommandLine();
-    const first = startNode(cli, 'embedded');
+    const first = startNode(cli, url);
     const before = await first.ready();
     await using clients = new AsyncDisposableStack();
     const clientOf = (address: string): Client =>
@@ -75,7 +78,7 @@ describe('keys, tasks, delays and parked mail', slow, () => {
     first.child.kill('SIGTERM');
     await first.ended;
 
-    const second = startNode(cli, 'embedded');
+    const second = startNode(cli, url);
     const after = await second.ready();
     const two = clientOf(after.grpc);
     await eventually('the delayed message is handled', 30_000, async () => {
