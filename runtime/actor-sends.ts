@@ -2,9 +2,9 @@ import type { Directory } from './activation/directory.ts';
 import { type Address, nameOf, parentOf, parseAddress } from './address.ts';
 import { DeathWatch } from './death-watch.ts';
 import type { ActorDefinition } from './define-actor.ts';
-import type { Effect } from './effects.ts';
+import type { Effect, SpawnEffect } from './effects.ts';
 import type { Json } from './envelope.ts';
-import { type ErrorData, textOf, toErrorData } from './errors.ts';
+import { type ErrorData, errorTable, TroupeError, textOf, toErrorData } from './errors.ts';
 import type { FromHost, ToHost } from './host/messages.ts';
 import type { Log } from './log.ts';
 import type { Router } from './router.ts';
@@ -89,7 +89,7 @@ export class ActorSends {
 
   /** Effects that reach beyond the actor, after their commit where there is one. */
   perform(effect: Effect, from: Address, incarnation?: number): void {
-    const { router, supervision, definitionOf } = this.#options;
+    const { router, supervision } = this.#options;
     const failed = (error: unknown): void =>
       this.#options.log.warn({ from, effect: effect.type, error: textOf(error) }, 'an effect could not be carried out');
     switch (effect.type) {
@@ -106,19 +106,9 @@ export class ActorSends {
           )
           .catch((error: unknown) => this.#refused(from, effect.address, effect.messageType, error));
         return;
-      case 'troupe.spawn': {
-        const definition = definitionOf(effect.kind);
-        if (definition === undefined) failed(`the app has no actor of kind "${effect.kind}"`);
-        else {
-          const { name, input, gen } = effect;
-          this.deathWatch.listen();
-          const life = { ...(gen === undefined ? {} : { gen }), ...(incarnation === undefined ? {} : { incarnation }) };
-          supervision()
-            .spawn(from, { name, definition, input, ...life })
-            .catch(failed);
-        }
+      case 'troupe.spawn':
+        this.#spawn(effect, from, incarnation).catch(failed);
         return;
-      }
       case 'troupe.stop':
         supervision().stopChild(from, effect.name, effect.gen).catch(failed);
         return;
@@ -131,6 +121,23 @@ export class ActorSends {
         } catch (error) {
           failed(error);
         }
+    }
+  }
+
+  async #spawn({ name, kind, input, gen }: SpawnEffect, from: Address, incarnation?: number): Promise<void> {
+    const { supervision, definitionOf, directory } = this.#options;
+    const definition = definitionOf(kind);
+    if (definition === undefined) throw new TroupeError('INVALID_MESSAGE', `the app has no actor of kind "${kind}"`);
+    this.deathWatch.listen();
+    const wish = { ...(gen === undefined ? {} : { gen }), ...(incarnation === undefined ? {} : { incarnation }) };
+    try {
+      await supervision().spawn(from, { name, definition, input, ...wish });
+    } catch (error) {
+      const owner = directory.get(from);
+      // What the engine could not do now, the owner's next life tries again; the rest is not wanted any more.
+      const isOver = errorTable[toErrorData(error).reason].retry !== 'later' && owner?.incarnation === incarnation;
+      if (isOver && gen !== undefined) owner?.childEnded(name, gen);
+      throw error;
     }
   }
 

@@ -48,6 +48,11 @@ export function nameOf(address: Address): string {
 
 /** The address of a child. @throws TroupeError `INVALID_ADDRESS` */
 export function childOf(parent: Address | '/', name: string): Address {
+  if (!segment.test(name))
+    throw new TroupeError(
+      'INVALID_ADDRESS',
+      `a child is named by one segment: 1 to ${limits.addressSegmentCharacters} of A-Z a-z 0-9 . _ ~ -`,
+    );
   return parseAddress(parent === '/' ? `/${name}` : `${parent}/${name}`);
 }
 

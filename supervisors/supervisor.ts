@@ -263,10 +263,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const ended = new TroupeError('UNAVAILABLE', `the supervisor ${address} has ended`).toData();
     for (const id of added.keys()) answer(added, id, ended);
     for (const id of removed.keys()) answer(removed, id);
-    up.settle(error ?? ended);
+    const isShutDown = actor.getSnapshot().value === 'shutDown';
+    // Its significant children may have been quicker than the start of the others: then it was up, and is over.
+    up.settle(isShutDown ? undefined : (error ?? ended));
     down.settle();
     if (error !== undefined && wasUp) options.onGaveUp(error);
-    else if (actor.getSnapshot().value === 'shutDown') options.onShutDown();
+    else if (isShutDown) options.onShutDown();
   }
 
   function stopChild(id: string, type: 'child.remove' | 'child.hold'): Promise<void> {

@@ -45,7 +45,7 @@ function write(log: Log, event: TreeEvent): void {
   const { type, error, ...fields } = event;
   const line = error === undefined ? fields : { ...fields, reason: error.reason, error: error.message };
   if (type === 'gave-up') log.error(line, 'gave up: too many restarts');
-  else if (type === 'exited' && event.cause !== 'done') log.warn(line, 'exited');
+  else if (type === 'exited' && event.cause !== 'done' && event.cause !== 'shutdown') log.warn(line, 'exited');
   else if (type === 'restarting') log.info(line, 'restarting');
   else log.debug(line, type);
 }

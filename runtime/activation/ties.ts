@@ -9,7 +9,7 @@
  * 3. The row of a watch goes with the commit of the turn that was told of the end, so that it is told of once.
  */
 
-import { type Address, parseAddress } from '../address.ts';
+import { type Address, childOf, parseAddress } from '../address.ts';
 import type { Effect, SpawnEffect, WatchEffect } from '../effects.ts';
 import type { Cause } from '../host/messages.ts';
 import { limits } from '../limits.ts';
@@ -51,6 +51,8 @@ export class Ties {
   readonly #children: Map<string, ChildRow>;
   readonly #watches: Map<string, WatchRow>;
   #lastGen: number;
+  /** Of their rows, as they are stored with each commit. */
+  #childBytes = 0;
   #isChanged = false;
 
   constructor(port: () => TiesPort, stored: TiesRow | undefined) {
@@ -58,6 +60,7 @@ export class Ties {
     this.#children = new Map(stored?.children.map((row) => [row.name, row]));
     this.#watches = new Map(stored?.watches.map((row) => [row.address, row]));
     this.#lastGen = stored?.lastGen ?? 0;
+    for (const row of this.#children.values()) this.#childBytes += bytesOf(row);
   }
 
   /** Whether there is something that is not stored yet; asking settles it. */
@@ -78,7 +81,7 @@ export class Ties {
   /**
    * Notes what an effect of a turn changes; answers what is to be done after its commit, if anything.
    *
-   * @throws RangeError when the actor would have too many children or watches
+   * @throws RangeError when the actor would have too many children or watches, TroupeError `INVALID_ADDRESS`
    */
   take(effect: Effect): Effect | undefined {
     switch (effect.type) {
@@ -87,8 +90,7 @@ export class Ties {
       case 'troupe.stop': {
         const row = this.#children.get(effect.name);
         if (row === undefined) return undefined;
-        this.#children.delete(effect.name);
-        this.#isChanged = true;
+        this.#drop(row);
         return { ...effect, gen: row.gen };
       }
       case 'troupe.watch':
@@ -112,9 +114,9 @@ export class Ties {
 
   /** A child has ended for good by itself; answers whether it was wanted. */
   childEnded(name: string, gen: number): boolean {
-    if (this.#children.get(name)?.gen !== gen) return false;
-    this.#children.delete(name);
-    this.#isChanged = true;
+    const row = this.#children.get(name);
+    if (row?.gen !== gen) return false;
+    this.#drop(row);
     return true;
   }
 
@@ -125,13 +127,24 @@ export class Ties {
     return [...spawns, ...watches];
   }
 
+  #drop(row: ChildRow): void {
+    this.#children.delete(row.name);
+    this.#childBytes -= bytesOf(row);
+    this.#isChanged = true;
+  }
+
   #spawn(effect: SpawnEffect): Effect | undefined {
     const { name, kind, input } = effect;
     if (this.#children.has(name)) return undefined;
-    if (this.#children.size >= limits.tiesPerActor)
-      throw new RangeError(`a persistent actor has at most ${limits.tiesPerActor} spawned children`);
-    this.#lastGen += 1;
-    const row: ChildRow = { name, gen: this.#lastGen, kind, ...(input === undefined ? {} : { input }) };
+    childOf('/', name);
+    const row: ChildRow = { name, gen: this.#lastGen + 1, kind, ...(input === undefined ? {} : { input }) };
+    const bytes = this.#childBytes + bytesOf(row);
+    if (this.#children.size >= limits.tiesPerActor || bytes > limits.payloadBytes)
+      throw new RangeError(
+        `a persistent actor has at most ${limits.tiesPerActor} spawned children, with ${limits.payloadBytes} bytes of input`,
+      );
+    this.#lastGen = row.gen;
+    this.#childBytes = bytes;
     this.#children.set(name, row);
     this.#isChanged = true;
     return { ...effect, gen: row.gen };
@@ -154,6 +167,10 @@ export class Ties {
     if (presence.state !== 'running') return row;
     return { ...row, incarnation: presence.incarnation, session: this.#port().session };
   }
+}
+
+function bytesOf(row: ChildRow): number {
+  return Buffer.byteLength(JSON.stringify(row));
 }
 
 function watchOf({ address, incarnation, session }: WatchRow): WatchEffect {

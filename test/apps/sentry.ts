@@ -86,7 +86,19 @@ const keeper = defineActor({ kind: 'keeper', messages, logic: machine, persist: 
 /** The same, soon asleep. */
 const dozer = defineActor({ kind: 'dozer', messages, logic: machine, persist: 'snapshot', passivateAfterMs: 20 });
 
+/** Fails when it is started. */
+const stillborn = defineActor({
+  kind: 'stillborn',
+  messages: {},
+  logic: setup({}).createMachine({
+    context: () => {
+      throw new Error('it never lived');
+    },
+  }),
+});
+
 export default defineApp({
+  definitions: [stillborn],
   tree: [
     { id: 'sentries', strategy: 'dynamic', onDemand: true, child: { actor: sentry }, intensity: { max: 100 } },
     { id: 'brief', strategy: 'dynamic', onDemand: true, child: { actor: sentry, shutdownMs: 200 } },

@@ -47,6 +47,25 @@ describe('children', () => {
     const { take } = tied();
     for (let n = 0; n < limits.tiesPerActor; n += 1) take(effect.spawn(`c${n}`, 'worker'));
     assert.throws(() => take(effect.spawn('more', 'worker')), RangeError);
+    take(effect.stop('c0'));
+    take(effect.spawn('more', 'worker'));
+  });
+
+  it('have so much input between them', () => {
+    const { take, ties } = tied();
+    const half = 'x'.repeat(limits.payloadBytes / 2);
+    take(effect.spawn('a', 'worker', half));
+    assert.throws(() => take(effect.spawn('b', 'worker', half)), RangeError);
+    ties.childEnded('a', 1);
+    take(effect.spawn('b', 'worker', half));
+    const next = tied(ties.row());
+    assert.throws(() => next.take(effect.spawn('a', 'worker', half)), RangeError);
+  });
+
+  it('are named by one segment', () => {
+    const { take } = tied();
+    for (const name of ['', 'a/b', '..', 'a b', '/a'])
+      assert.throws(() => take(effect.spawn(name, 'worker')), { reason: 'INVALID_ADDRESS' }, name);
   });
 });
 

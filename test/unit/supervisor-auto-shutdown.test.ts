@@ -81,6 +81,19 @@ describe('auto-shutdown', () => {
     assert.equal(tree.supervisor('/')?.budgetLeft, 4, 'which is a restart like any other');
   });
 
+  it('of one whose significant child was quicker than the start of the others is no failed start', async () => {
+    const { tree, clock, activations, gaveUp } = fakeTree([team('any_significant')]);
+    activations.held.add('/team/b');
+    const up = tree.start();
+    await clock.settle();
+    activations.exit('/team/a', { cause: 'done' });
+    activations.release('/team/b');
+    await clock.settle();
+    await up;
+    assert.equal(activations.live.size, 0);
+    assert.deepEqual([nodeAt(tree.describe(), '/team')?.lastExitCause, gaveUp], ['shutdown', []]);
+  });
+
   it('climbs: a significant supervisor that shut itself down shuts down the one above', async () => {
     const above: Child = {
       id: 'job',

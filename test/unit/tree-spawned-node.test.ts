@@ -108,6 +108,19 @@ describe('the children of a persistent actor', () => {
     await world.close();
   });
 
+  test('that cannot be started leave no wish behind', async (t) => {
+    const world = await startWorld(t, { app: 'sentry' });
+    await say(world, owner, 'raise', { name: 'b', kind: 'stillborn' });
+    await eventually(
+      async () => {
+        await say(world, owner, 'raise', { name: 'b', kind: 'sentry', input: 'second try' });
+        return await said(world, `${owner}/b`);
+      },
+      (found) => found?.input === 'second try',
+    );
+    await world.close();
+  });
+
   test('of an ephemeral parent are not: it begins anew', async (t) => {
     const world = await startWorld(t, { app: 'sentry' });
     await say(world, '/sentries/owner', 'raise', { name: 'a' });
