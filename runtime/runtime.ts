@@ -28,6 +28,7 @@ import { InTransit } from './mailbox/in-transit.ts';
 import { type ResultOutcome, shardOfResult } from './mailbox/results.ts';
 import { Shard } from './mailbox/shard.ts';
 import { createShardOf, shardNames } from './mailbox/shards.ts';
+import { TrialGate } from './mailbox/trial.ts';
 import type { DeadLetterActions, FaultControl, Inspection, Messaging } from './messaging.ts';
 import { type EnteredNamespace, enterNamespace, NodeLease } from './node-lease.ts';
 import { Offloads } from './offload/offloads.ts';
@@ -143,6 +144,7 @@ class NodeRuntime implements Runtime {
       addressOf: (activation) => this.activations.byNumber(activation)?.address,
       onMessages: (slot, _incarnation, messages) => this.#receive(slot, messages),
     });
+    const trials = new TrialGate();
     for (const name of shardNames(shardCount))
       this.#shards.set(
         name,
@@ -150,7 +152,9 @@ class NodeRuntime implements Runtime {
           name,
           engine: options.engine,
           clock: this.#clock,
+          random,
           log: this.#log,
+          trials,
           node: () => this.nodeEpoch,
           succeeds: options.succeeds,
           onWork: (address) => this.#awakening.work(address),

@@ -19,9 +19,11 @@ import type { Effect } from '../effects.ts';
 import { type ErrorData, shuttingDown } from '../errors.ts';
 import type { Timer, TurnFailure, TurnInput } from '../host/messages.ts';
 import { limits } from '../limits.ts';
+import { chargeAttempt } from '../mailbox/attempts.ts';
 import { errorOfLetter } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
-import { chargeAttempt, errorOfEnd } from './attempts.ts';
+import { strikeOut, type Trial } from '../mailbox/trial.ts';
+import { errorOfEnd } from './attempts.ts';
 import { DurableTimers } from './durable-timers.ts';
 import { Hand } from './hand.ts';
 import { Outputs } from './outputs.ts';
@@ -47,6 +49,8 @@ export class Activation {
   #postponed: Timer[] = [];
   /** Engine time before which the message at the head is not tried again. */
   #retryAt: { readonly untilMs: number; readonly text: string } | undefined;
+  /** The message that is handled alone on its node, or that it waits to be. */
+  #tried: Mail | 'waits' | undefined;
   #ephemeralInHand = 0;
   /** Turns whose records wait for their commit. */
   #uncommittedTurns = 0;
@@ -170,12 +174,14 @@ export class Activation {
     const hold = shard.mail.holdOf(this.address);
     if (hold !== undefined && hold.why !== 'backoff') return;
     for (const timer of this.#postponed.splice(0)) if (this.#timers.has(timer)) this.#fire(timer);
+    const trial = shard.mail.trial?.isOn === true ? shard.mail.trial : undefined;
+    const isHeld = hold !== undefined || trial !== undefined;
     const window = this.#options.suspect === undefined ? limits.activationInFlightTurns : 1;
     while (queue.length > 0 && this.#inFlight < window) {
       const inputs: TurnInput[] = [];
       const expired: Mail[] = [];
       while (inputs.length < limits.turnsPerPost && this.#inFlight < window) {
-        const mail = queue.shift(hold !== undefined);
+        const mail = queue.shift(isHeld);
         if (mail === undefined) break;
         if (mail.envelope.deadlineMs !== undefined && mail.envelope.deadlineMs < shard.now()) {
           expired.push(mail);
@@ -189,8 +195,33 @@ export class Activation {
       post({ to: 'deliver', activation: this.number, inputs });
     }
     if (hold === undefined) shard.mail.refill(this.address);
+    if (hold === undefined && trial !== undefined && queue.durableLength > 0) this.#try(trial);
     // The suspect was let go: expired, or discarded by hand.
     if (hold === undefined && this.#inFlight === 0 && !shard.mail.hasMail(this.address)) this.#leaveQuarantine();
+  }
+
+  /** Handles one durable message alone on its node, after its name is stored. */
+  #try(trial: Trial): void {
+    if (this.#tried !== undefined) return;
+    this.#tried = 'waits';
+    const { queue, shard, post } = this.#options;
+    trial.enter(() => {
+      const isFree = this.status === 'running' && !this.#draining && shard.mail.holdOf(this.address) === undefined;
+      const mail = isFree ? queue.shiftDurable() : undefined;
+      this.#tried = mail;
+      if (mail === undefined) return trial.left();
+      const inputs = [this.#feed(mail)];
+      trial.name(mail, () => {
+        if (this.#tried === mail) post({ to: 'deliver', activation: this.number, inputs });
+      });
+    });
+  }
+
+  /** The message that was tried has met its fate. */
+  #tryOver(): void {
+    if (this.#tried === undefined || this.#tried === 'waits') return;
+    this.#tried = undefined;
+    this.#options.shard.mail.trial?.left();
   }
 
   /** The suspect message has met its fate: the next life is among the others again. */
@@ -235,6 +266,8 @@ export class Activation {
     if (this.status === 'ended') return;
     const { shard, clock, post } = this.#options;
     const { operations, mails, after } = this.#recorder.record(turns);
+    const isTried = mails.some((mail) => mail === this.#tried);
+    if (isTried) operations.push(strikeOut);
     const { length } = turns.steps;
     this.#lastWorkMs = clock.monotonic();
     this.#uncommittedTurns += length;
@@ -243,6 +276,7 @@ export class Activation {
       this.#uncommittedTurns -= length;
       // What is committed is true, also when this life has ended meanwhile.
       for (const follow of after) follow();
+      if (isTried) this.#tryOver();
       if (this.status === 'ended') return;
       // What such a turn invoked begins where it can stay.
       if (!turns.done && mails.some(({ envelope }) => envelope.id === this.#options.suspect))
@@ -294,6 +328,9 @@ export class Activation {
     if (this.status === 'ended') return;
     this.status = 'ended';
     this.#timers.disarm();
+    if (this.#tried !== undefined && this.#tried !== 'waits')
+      this.#options.shard.submit({ operations: [strikeOut], mails: [], onCommitted: () => undefined });
+    this.#tryOver();
     const fed = this.#hand.empty();
     const answered = (mail: Mail): boolean => mail.place === undefined && mail.envelope.replyTo !== undefined;
     this.#options.queue.putBack(fed.filter((mail) => !answered(mail)));

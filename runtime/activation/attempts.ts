@@ -1,30 +1,9 @@
 import type { Address } from '../address.ts';
 import type { StoreOperation } from '../engines/engine.ts';
 import type { ErrorData } from '../errors.ts';
-import { defaults } from '../limits.ts';
 import { deadLetterOperations } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
-import type { Random } from '../random.ts';
 import type { ReportedExit } from './surroundings.ts';
-
-/**
- * Charges a failed attempt to a message. `spent`: it was the last; else its next attempt may begin after `delayMs`, of
- * which the second follows at once.
- */
-export function chargeAttempt(
-  mail: Mail,
-  error: ErrorData,
-  nowMs: number,
-  random: Random,
-): { readonly spent: true } | { readonly spent: false; readonly delayMs: number } {
-  const { attempt } = mail.envelope;
-  mail.errors.push({ atMs: nowMs, message: error.message });
-  if (attempt >= defaults.messageAttempts) return { spent: true };
-  mail.envelope = { ...mail.envelope, attempt: attempt + 1 };
-  if (attempt === 1) return { spent: false, delayMs: 0 };
-  const baseMs = Math.min(defaults.retryMaxMs, defaults.retryFirstMs * 2 ** (attempt - 2));
-  return { spent: false, delayMs: baseMs * (1 + random.next()) };
-}
 
 /** Makes a dead letter of a message that never reached the logic. */
 export function letterOfRejected(mail: Mail, rejected: ErrorData, nowMs: number): StoreOperation[] {

@@ -117,6 +117,17 @@ export class ActorQueue {
     return undefined;
   }
 
+  /** The next durable mail. */
+  shiftDurable(): Mail | undefined {
+    for (const line of this.#durable) {
+      const item = line.shift();
+      if (item === undefined) continue;
+      this.#out.set(item.mail, item);
+      return item.mail;
+    }
+    return undefined;
+  }
+
   /** The fate of mail that was handed out is decided. */
   settled(mail: Mail): void {
     this.#out.delete(mail);

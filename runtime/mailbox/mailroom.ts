@@ -12,11 +12,13 @@
 import type { Address } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import type { ShardStore, StoreOperation } from '../engines/engine.ts';
-import { toErrorData } from '../errors.ts';
+import { type ErrorData, toErrorData } from '../errors.ts';
 import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { ParkedView } from '../messaging.ts';
+import type { Random } from '../random.ts';
 import { ActorQueue } from './actor-queue.ts';
+import { chargeAttempt } from './attempts.ts';
 import type { DeadLetterReason } from './dead-letters.ts';
 import { type Delayed, isEarly } from './delayed.ts';
 import { KeyGate } from './key-gate.ts';
@@ -24,11 +26,13 @@ import type { Mail } from './mail.ts';
 import type { Hold } from './parked-row.ts';
 import type { Parked, Parking } from './parking.ts';
 import { awaitedOperations, type ResultOutcome, type Results, sameOperations, shardOfResult } from './results.ts';
+import { strikeOut, type Trial } from './trial.ts';
 
 export interface MailroomOptions {
   readonly shard: string;
   readonly store: ShardStore;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   /** Engine time, milliseconds. */
   readonly now: () => number;
@@ -51,19 +55,23 @@ interface Store {
   readonly parking: Parking;
   readonly delayed: Delayed;
   readonly keys: KeyGate;
+  readonly trial: Trial;
 }
 
 export class Mailroom {
   readonly #options: MailroomOptions;
   readonly #queues = new Map<Address, ActorQueue>();
   #store: Store | undefined;
+  /** What was taken in before the shard could be used: somebody else may have had it in hand. */
+  #adopted: Mail[] = [];
+  #isResumed = false;
 
   constructor(options: MailroomOptions) {
     this.#options = options;
   }
 
   /** Begins anew with what is stored under a lease. */
-  attach({ parking, delayed }: Omit<Store, 'keys'>): void {
+  attach({ parking, delayed, trial }: Omit<Store, 'keys'>): void {
     const { shard, store, clock, now, commit, letter } = this.#options;
     const keys = new KeyGate({
       shard,
@@ -75,7 +83,9 @@ export class Mailroom {
       onRepeat: (mail, first) => this.#repeated(mail, first),
       onMisuse: (mail) => letter(mail, 'INVALID_MESSAGE', 'this idempotency key stands for another message'),
     });
-    this.#store = { parking, delayed, keys };
+    this.#store = { parking, delayed, keys, trial };
+    this.#adopted = [];
+    this.#isResumed = false;
   }
 
   /** The lease is gone: durable mail in memory is worthless. */
@@ -87,8 +97,13 @@ export class Mailroom {
 
   /** Takes up what a former owner left, and what came while this one was getting ready. */
   resume(): void {
-    const parking = this.#store?.parking;
-    if (parking === undefined) return;
+    if (this.#store === undefined) return;
+    const { parking, trial } = this.#store;
+    // What waits for its next attempt comes within this lease; what an operator holds may not.
+    const comes = (address: Address): boolean => (parking.holdOf(address)?.why ?? 'backoff') === 'backoff';
+    const parked = [...parking.addresses()].filter((address) => comes(address) && parking.unloaded(address) > 0);
+    this.#isResumed = true;
+    trial.begin(this.#adopted.splice(0), parked);
     for (const address of [...this.#queues.keys()]) if (this.hasMail(address)) this.#options.onWork(address);
     for (const address of [...parking.addresses()]) {
       const hold = parking.holdOf(address);
@@ -129,6 +144,7 @@ export class Mailroom {
   /** The fate of mail is decided: what a commit must hold for it. */
   taken(mails: readonly Mail[]): Parked {
     const taken: Parked = { operations: [], takes: [] };
+    this.#leaveTrial(mails);
     for (const mail of mails) {
       const { place, envelope } = mail;
       this.#queues.get(envelope.to)?.settled(mail);
@@ -140,6 +156,7 @@ export class Mailroom {
 
   /** Durable mail came in order. */
   arrived(mail: Mail): void {
+    if (!this.#isResumed) this.#adopted.push(mail);
     this.#store?.keys.arrived(mail);
   }
 
@@ -155,6 +172,11 @@ export class Mailroom {
     }
     this.#options.commit(all);
     for (const { envelope } of mails) this.#options.onWork(envelope.to);
+  }
+
+  /** The trials under this lease. */
+  get trial(): Trial | undefined {
+    return this.#store?.trial;
   }
 
   /** Parks what has waited for long; when the hands of the shard are full, whatever is long. */
@@ -213,7 +235,7 @@ export class Mailroom {
   #passed(mail: Mail) {
     const { clock, letter, commit, onWork, now, results } = this.#options;
     if (this.#store === undefined) return;
-    const { parking, delayed } = this.#store;
+    const { parking, delayed, trial } = this.#store;
     const { envelope } = mail;
     if (!this.#fits(mail)) return letter(mail, 'MAILBOX_FULL');
     if (shardOfResult(envelope.id) !== undefined) {
@@ -226,9 +248,30 @@ export class Mailroom {
     }
     const queue = this.queueOf(envelope.to);
     if (parking.unloaded(envelope.to) > 0 || queue.durableLength >= limits.actorWaitingEnvelopes)
-      commit(this.#append(parking, mail));
+      commit(this.#appended(parking, mail));
     else queue.push(mail, clock.monotonic());
+    if (trial.takeSuspect(mail)) this.#blame(parking, mail);
     onWork(envelope.to);
+  }
+
+  /** The whole process died with this message in hand: that is an attempt. It waits in its queue. */
+  #blame(parking: Parking, mail: Mail): void {
+    const { now, random, commit, letter } = this.#options;
+    const { to } = mail.envelope;
+    const text = 'the process ended while this message was in hand';
+    const error: ErrorData = { reason: 'ACTOR_FAILED', message: text, outcome: 'unknown' };
+    const charged = chargeAttempt(mail, error, now(), random);
+    if (charged.spent) {
+      this.queueOf(to).remove((other) => other === mail);
+      letter(mail, 'ATTEMPTS_SPENT');
+      commit({ operations: [strikeOut], takes: [] });
+      return;
+    }
+    const hold: Hold = { why: 'backoff', text, untilMs: now() + Math.max(charged.delayMs, defaults.retryFirstMs) };
+    const { operations, takes } = this.#move(parking, to);
+    const rows = [...parking.update(mail), ...operations, ...parking.hold(to, hold), strikeOut];
+    commit({ operations: rows, takes });
+    this.#limit(parking, to, hold);
   }
 
   /** It repeats a message under one idempotency key: it is not handled, and has the result of that one. */
@@ -256,6 +299,18 @@ export class Mailroom {
     return false;
   }
 
+  /** Appends mail that came in: it is read again with the rows before it. */
+  #appended(parking: Parking, mail: Mail): Parked {
+    this.#leaveTrial([mail]);
+    return this.#append(parking, mail);
+  }
+
+  /** This mail will not be handled from memory, or not at all. */
+  #leaveTrial(mails: readonly Mail[]): void {
+    if (!this.#isResumed) this.#adopted = this.#adopted.filter((mail) => !mails.includes(mail));
+    this.#store?.trial.taken(mails);
+  }
+
   #append(parking: Parking, mail: Mail): Parked {
     const moved = this.#move(parking, mail.envelope.to);
     const { operations, takes } = parking.append(mail);
@@ -266,7 +321,7 @@ export class Mailroom {
   #move(parking: Parking, address: Address): Parked {
     const queue = this.queueOf(address);
     const moved = parking.move(address, queue.durable());
-    parking.trim(address, queue);
+    this.#store?.trial.forgotten(address, parking.trim(address, queue));
     if (moved.takes.length > 0) this.#options.count('parked_total', moved.takes.length);
     return moved;
   }
@@ -277,7 +332,10 @@ export class Mailroom {
       const mails = await parking.load(address, { store, shard, settled });
       if (this.#store?.parking !== parking) return;
       const queue = this.queueOf(address);
+      this.#store.trial.read(address, mails);
+      const suspect = mails.find((mail) => this.#store?.trial.takeSuspect(mail));
       for (const mail of mails) queue.push(mail, clock.monotonic());
+      if (suspect !== undefined) this.#blame(parking, suspect);
       commit({ operations: parking.leave(address), takes: [] });
       if (mails.length > 0) onWork(address);
     } catch (error) {

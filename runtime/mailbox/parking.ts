@@ -116,16 +116,17 @@ export class Parking {
     };
   }
 
-  /** Lets the queue forget what has a row and will be read again when its turn comes. */
-  trim(address: Address, queue: ActorQueue): void {
+  /** Lets the queue forget what has a row and will be read again when its turn comes; answers with it. */
+  trim(address: Address, queue: ActorQueue): Mail[] {
     const lot = this.#lots.get(address);
-    if (lot === undefined || lot.loading) return;
-    for (const lane of lanes.keys()) {
+    if (lot === undefined || lot.loading) return [];
+    return [...lanes.keys()].flatMap((lane) => {
       const forgotten = queue.forgetBeyond(lane, limits.parkedPageEnvelopes);
       const first = forgotten[0]?.place;
       if (first?.at === 'row') lot.loaded[lane] = first.seq - 1;
       lot.inMemory -= forgotten.length;
-    }
+      return forgotten;
+    });
   }
 
   /** The row of this mail as it is now, after a failed attempt. */

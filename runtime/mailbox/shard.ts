@@ -15,6 +15,7 @@ import type { Engine, Lease, StoreOperation } from '../engines/engine.ts';
 import { shuttingDown, TroupeError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log.ts';
+import type { Random } from '../random.ts';
 import {
   type DeadLetter,
   type DeadLetterReason,
@@ -30,12 +31,16 @@ import type { Outbox } from './outbox.ts';
 import type { Parked } from './parking.ts';
 import { type ResultOutcome, Results, shardOfResult } from './results.ts';
 import { createTenure, type Tenure } from './tenure.ts';
+import type { TrialGate } from './trial.ts';
 
 export interface ShardOptions {
   readonly name: string;
   readonly engine: Engine;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
+  /** Lets one trial turn run at a time on this node. */
+  readonly trials: TrialGate;
   /** This process's node epoch, and the dead node whose leases it may take at once. */
   readonly node: () => number;
   readonly succeeds: number | undefined;
@@ -97,6 +102,7 @@ export class Shard {
       shard,
       store: engine.store,
       clock,
+      random: options.random,
       log,
       now: () => this.now(),
       capacityOf: options.capacityOf,
@@ -246,6 +252,8 @@ export class Shard {
       lease,
       now: () => this.now(),
       settled: () => this.settled(),
+      trials: this.#options.trials,
+      commit: (operations, onCommitted) => this.#commit({ operations: [...operations], takes: [] }, onCommitted),
       count,
       onWritten,
       onMail: (mail) => {

@@ -10,6 +10,7 @@ import type { Mail } from './mail.ts';
 import { Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
 import { decodeTaken, encodeTaken } from './taken.ts';
+import { readTrialMemory, Trial, type TrialGate } from './trial.ts';
 
 /** Everything of a shard that belongs to one lease epoch. */
 export interface Tenure {
@@ -20,6 +21,7 @@ export interface Tenure {
   readonly parking: Parking;
   readonly delayed: Delayed;
   readonly due: DueWatch;
+  readonly trial: Trial;
   /** Writers with a mark at take-over. */
   readonly writers: readonly string[];
   /** Everything is loaded: the shard may be used. */
@@ -35,6 +37,9 @@ export interface TenureOptions {
   /** Engine time, milliseconds. */
   readonly now: () => number;
   readonly settled: () => Promise<void>;
+  readonly trials: TrialGate;
+  /** Commits under this lease, once it is taken up. */
+  readonly commit: (operations: readonly StoreOperation[], onCommitted?: () => void) => void;
   readonly count: (name: string, by?: number) => void;
   readonly onWritten: (shard: string) => void;
   readonly onMail: (mail: Mail) => void;
@@ -51,6 +56,7 @@ export async function createTenure(options: TenureOptions): Promise<Tenure> {
   const marks = await engine.store.all(shard, 'in');
   const lastNumbers = await engine.store.all(shard, 'out');
   const parked = await engine.store.all(shard, 'park');
+  const memory = await readTrialMemory(engine.store, shard);
   const closedBelow = Number((await engine.store.get(shard, 'meta', 'closedBelow')) ?? 0);
   const committer = new Committer({
     shard,
@@ -106,6 +112,7 @@ export async function createTenure(options: TenureOptions): Promise<Tenure> {
       onDue: options.onDelayed,
     }),
     due: new DueWatch({ shard, store: engine.store, clock, now: options.now, onDue: options.onDue }),
+    trial: new Trial({ lease, gate: options.trials, commit: options.commit }, memory),
     writers: [...marks.keys()],
     ready: false,
   };

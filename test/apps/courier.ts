@@ -18,6 +18,8 @@ const messages = {
   adopt: { payload: z.object({ name: z.string() }) },
   read: { payload: z.object({}), reply: z.object({ notes: z.array(z.int()) }) },
   fail: { payload: z.object({}) },
+  /** Calls what a test has put there, in the middle of a turn. */
+  strike: { payload: z.object({}) },
 };
 
 type Events = EventsOf<typeof messages> | { readonly type: 'reminded'; readonly n: number };
@@ -47,6 +49,12 @@ const machine = setup({
       actions: enqueueActions(({ enqueue, event }) => enqueue.emit(effect.spawn(event.payload.name, 'courier'))),
     },
     read: { actions: enqueueActions(({ enqueue, context }) => enqueue.emit(effect.reply({ notes: context.notes }))) },
+    strike: {
+      actions: assign(() => {
+        (globalThis as { onStrike?: () => void }).onStrike?.();
+        return {};
+      }),
+    },
     fail: {
       actions: assign(() => {
         throw new Error('the courier was told to fail');
