@@ -64,6 +64,8 @@ export const limits = {
   openAsks: 100_000,
   /** Longest ask, in milliseconds. */
   askTimeoutMaxMs: 24 * 60 * 60 * 1_000,
+  /** Longest wait of one HTTP request for the end of a task, in milliseconds. */
+  taskWaitMaxMs: 60_000,
   /** Stored dead letters of one shard; the oldest go first. */
   deadLettersPerShard: 10_000,
   /** Dead letters that one replay or discard may change. */
