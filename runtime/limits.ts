@@ -98,6 +98,9 @@ export const limits = {
   heldSubtrees: 10_000,
   /** Lives that one actor may watch at once, and children that the record of a persistent actor may hold. */
   tiesPerActor: 1_000,
+  /** Timers that one actor may have set at once, and the longest id of one that it schedules, in characters. */
+  actorTimers: 1_000,
+  timerIdCharacters: 128,
   /** Longest reason that an operator gives, in characters. */
   reasonCharacters: 200,
   /** Longest error text that is kept or sent, in characters. */
