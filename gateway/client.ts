@@ -35,7 +35,7 @@ export interface Client {
   stream(message: ClientMessage, options?: ClientAskOptions): Promise<Json>;
   /** Many messages over one call, tells in order; the fast way. */
   channel(): ChannelClient;
-  /** A durable ask whose answer is kept for 24 hours; without a timeout it has no deadline. */
+  /** A durable ask whose answer is kept for 24 hours. It has to be started within the timeout, if there is one. */
   submit(task: ClientTask, options?: { readonly timeoutMs?: number }): Promise<{ readonly taskId: string }>;
   /** What is known of a task now. @throws TroupeError `NOT_FOUND` */
   result(taskId: string): Promise<TaskView>;

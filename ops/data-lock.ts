@@ -12,7 +12,7 @@
  *    looking and making may make one that is no longer the highest: it looks again, and gives its own back.
  */
 
-import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommandFailed } from './cli/failure.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -117,6 +117,7 @@ function create(folder: string, generation: number, record: LockRecord): boolean
 const pathOf = (folder: string, generation: number): string => join(folder, `lock.${generation}`);
 
 function generations(folder: string): number[] {
+  if (!existsSync(folder)) return [];
   return readdirSync(folder).flatMap((name) => {
     const generation = lockFile.exec(name)?.[1];
     return generation === undefined ? [] : [Number(generation)];

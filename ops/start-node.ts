@@ -105,16 +105,18 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
     });
     undo.push(() => runtime.close());
     let epoch = runtime.nodeEpoch;
+    let told: NodeFile | undefined;
     lock.noteNode({ epoch, place });
     undo.push(
       clock.every(epochCheckMs, () => {
         if (runtime.nodeEpoch === epoch) return;
         try {
           lock.noteNode({ epoch: runtime.nodeEpoch, place });
+          if (told !== undefined) writeNodeFile(settings.dataDir, { ...told, nodeEpoch: runtime.nodeEpoch });
           epoch = runtime.nodeEpoch;
         } catch (error) {
           // On a full disk, say. Without it the next start waits for the end of this node's lease.
-          log.warn({ error: textOf(error) }, 'the lock of the data folder could not be written; trying again');
+          log.warn({ error: textOf(error) }, 'the new epoch could not be noted in the data folder; trying again');
         }
       }),
     );
@@ -167,6 +169,7 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
       ...(settings.token === undefined ? {} : { token: settings.token }),
     };
     writeNodeFile(settings.dataDir, node);
+    told = node;
     const agents = settings.app === undefined ? describeAgents(config.application, process.env) : [];
     return {
       node,

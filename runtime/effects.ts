@@ -7,8 +7,9 @@
  * reducer call `scope.emit(effect.reply(value))`.
  */
 
+import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { type EventObject, emit, fromPromise, type MachineContext } from 'xstate';
-import type { ActorDefinition } from './define-actor.ts';
+import type { ActorDefinition, MessageSpecs } from './define-actor.ts';
 import type { Delivery, Json } from './envelope.ts';
 import type { ErrorReason } from './errors.ts';
 import { hostPort } from './host/port.ts';
@@ -88,6 +89,51 @@ export interface UnwatchEffect {
   readonly address: string;
 }
 
+/**
+ * Sets a durable timer: when it is due, the actor receives a message of its own. The same `id` set again replaces the
+ * former; each timer fires at most once per setting, and never after a turn that ended it was committed. With
+ * `persist: snapshot` it outlives restarts and sleep, and what came due meanwhile fires at the next start; otherwise it
+ * lives and dies with the life. The event's `message.id` is the timer's own: nobody waits for an answer.
+ *
+ * The turn fails when the payload does not fit its message, when the time is more than a year away, or when the actor
+ * has 1,000 timers already (those of `after` and delayed `raise` included).
+ */
+export interface ScheduleEffect {
+  readonly type: 'troupe.schedule';
+  readonly id: string;
+  readonly delayMs?: number;
+  readonly atMs?: number;
+  readonly messageType: string;
+  readonly payload: unknown;
+}
+
+/** Ends a timer that `schedule` set. One that is not set is no error. */
+export interface UnscheduleEffect {
+  readonly type: 'troupe.unschedule';
+  readonly id: string;
+}
+
+/** What `effect.schedule` takes: when, and which of the messages `M`. */
+export type Schedule<M extends MessageSpecs = MessageSpecs> = {
+  /** Names it among the timers of its actor; 1 to 128 characters. */
+  readonly id: string;
+} & (
+  | {
+      /** Milliseconds from now: 0 to a year. */
+      readonly delayMs: number;
+    }
+  | {
+      /** Milliseconds since the epoch, by the clock of the engine; at most a year ahead. A past time fires at once. */
+      readonly atMs: number;
+    }
+) &
+  {
+    readonly [K in keyof M & string]: {
+      readonly messageType: K;
+      readonly payload: StandardSchemaV1.InferInput<M[K]['payload']>;
+    };
+  }[keyof M & string];
+
 export type Effect =
   | ReplyEffect
   | FailEffect
@@ -96,7 +142,9 @@ export type Effect =
   | SpawnEffect
   | StopEffect
   | WatchEffect
-  | UnwatchEffect;
+  | UnwatchEffect
+  | ScheduleEffect
+  | UnscheduleEffect;
 
 /** Effects as values, for reducers and promise actors: `emit(effect.reply(value))`. */
 export const effect = {
@@ -132,6 +180,12 @@ export const effect = {
   stop: (name: string): StopEffect => ({ type: 'troupe.stop', name }),
   watch: (address: string): WatchEffect => ({ type: 'troupe.watch', address }),
   unwatch: (address: string): UnwatchEffect => ({ type: 'troupe.unwatch', address }),
+  /** Typed by the messages of the actor: `effect.schedule<typeof messages>({ id, delayMs, messageType, payload })`. */
+  schedule: <M extends MessageSpecs = MessageSpecs>(schedule: Schedule<M>): ScheduleEffect => ({
+    type: 'troupe.schedule',
+    ...(schedule as Schedule),
+  }),
+  unschedule: (id: string): UnscheduleEffect => ({ type: 'troupe.unschedule', id }),
 } as const;
 
 interface Scope<C extends MachineContext, E extends EventObject> {

@@ -22,7 +22,17 @@ export {
   type RestartType,
   type SupervisorChild,
 } from './define-app.ts';
-export { type AskInput, ask, askOf, type Effect, effect, offload, offloadOf, perform } from './effects.ts';
+export {
+  type AskInput,
+  ask,
+  askOf,
+  type Effect,
+  effect,
+  offload,
+  offloadOf,
+  perform,
+  type Schedule,
+} from './effects.ts';
 export type { Delivery, Json, MessageInfo } from './envelope.ts';
 export { type ErrorData, type ErrorReason, errorTable, type Outcome, TroupeError } from './errors.ts';
 export type { AskOptions, Messaging, OutgoingMessage } from './messaging.ts';

@@ -64,6 +64,8 @@ export const limits = {
   openAsks: 100_000,
   /** Longest ask, in milliseconds. */
   askTimeoutMaxMs: 24 * 60 * 60 * 1_000,
+  /** Longest wait of one HTTP request for the end of a task, in milliseconds. */
+  taskWaitMaxMs: 60_000,
   /** Stored dead letters of one shard; the oldest go first. */
   deadLettersPerShard: 10_000,
   /** Dead letters that one replay or discard may change. */
@@ -96,6 +98,9 @@ export const limits = {
   heldSubtrees: 10_000,
   /** Lives that one actor may watch at once, and children that the record of a persistent actor may hold. */
   tiesPerActor: 1_000,
+  /** Timers that one actor may have set at once, and the longest id of one that it schedules, in characters. */
+  actorTimers: 1_000,
+  timerIdCharacters: 128,
   /** Longest reason that an operator gives, in characters. */
   reasonCharacters: 200,
   /** Longest error text that is kept or sent, in characters. */

@@ -15,8 +15,8 @@ export interface Hold {
   readonly text: string;
   /** Whether it was up, or to be up, when it was stopped. */
   readonly wasUp: boolean;
-  /** The child that an actor had spawned, to be started again; the tree knows all others. */
-  spawned?: ActorSpec;
+  /** The child that an actor had spawned, and its wish, to be started again; the tree knows all others. */
+  spawned?: { readonly spec: ActorSpec; readonly gen: number | undefined };
 }
 
 export interface Holds {

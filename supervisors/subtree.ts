@@ -73,6 +73,7 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
     const isThere =
       places.has(address) ||
       holds.at(address) !== undefined ||
+      activations.pauseOf(address) !== undefined ||
       typeof specifiedAt(address, places, groups) === 'object';
     if (!isThere)
       throw new TroupeError('NOT_FOUND', `nothing in the tree has the address ${address}; see: troupe tree`);
@@ -104,7 +105,7 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
     if (supervisor?.child(name) !== undefined) await supervisor.renewChild(name);
     else if (spawned !== undefined && parent !== undefined) {
       const owner = supervisorAbove(parent, places, groups)?.child(nameOf(parent));
-      if (owner?.status === 'running') await groups.spawn(parent, spawned);
+      if (owner?.status === 'running') await groups.spawn(parent, spawned.spec, spawned.gen);
     } else if (wake) {
       const place = places.get(parent ?? '/');
       const spec = place?.spec.template?.(name);
@@ -132,12 +133,18 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
       const spec = supervisor?.child(nameOf(address))?.spec;
       const { actors } = outcome(address);
       const parent = parentOf(address);
-      const spawned = spec?.role === 'actor' && !places.has(parent ?? '/') ? spec : holds.at(address)?.spawned;
-      const wasUp = spec !== undefined || holds.at(address)?.wasUp === true;
-      holds.set({ address, text: heldText('stopped', address, reason), wasUp, ...(spawned && { spawned }) });
+      const former = holds.at(address);
+      const hold: Hold = {
+        address,
+        text: heldText('stopped', address, reason),
+        wasUp: spec !== undefined || former?.wasUp === true,
+        ...(former?.spawned && { spawned: former.spawned }),
+      };
+      holds.set(hold);
+      // The name of a spawned child is free, for whoever brings it back.
+      const gen = parent && groups.ended(parent, nameOf(address));
+      if (spec?.role === 'actor' && !places.has(parent ?? '/')) hold.spawned = { spec, gen };
       await supervisor?.holdChild(nameOf(address));
-      // Its name is free, for whoever brings it back.
-      if (parent !== undefined) groups.ended(parent, nameOf(address));
       return outcome(address, actors);
     },
 

@@ -229,7 +229,7 @@ export function createTree(options: TreeOptions): Tree {
   function held(address: Address): HeldActor | undefined {
     const hold = holds.over(address);
     if (hold === undefined) return undefined;
-    const own = hold.address === address ? hold.spawned?.definition : undefined;
+    const own = hold.address === address ? hold.spawned?.spec.definition : undefined;
     const definition = own ?? specifiedAt(address, places, groups);
     const isBelowActor = hold.address !== address && !places.has(hold.address);
     if (definition === undefined && !isBelowActor) return undefined;
@@ -252,7 +252,7 @@ export function createTree(options: TreeOptions): Tree {
         throw new TroupeError('NOT_FOUND', `the life of ${owner} that wanted to spawn "${child.name}" is over`);
       const hold = holds.at(spec.address);
       if (hold !== undefined) {
-        hold.spawned = spec;
+        hold.spawned = { spec, gen: child.gen };
         return;
       }
       await groups.spawn(owner, spec, child.gen);
@@ -281,7 +281,8 @@ export function createTree(options: TreeOptions): Tree {
         : holds
             .below(spec.address)
             .flatMap(
-              ({ address, spawned }) => spawned ?? places.get(spec.address)?.spec.template?.(nameOf(address)) ?? [],
+              ({ address, spawned }) =>
+                spawned?.spec ?? places.get(spec.address)?.spec.template?.(nameOf(address)) ?? [],
             ),
     stopOver: (spec) => (spec.address === '/' ? undefined : holds.over(spec.address)?.text),
     pauseOver: (spec) => (spec.address === '/' ? undefined : pauseOver(spec.address)),

@@ -174,3 +174,12 @@ export async function openEdge(app: HttpApp, options: HttpAppOptions, drain: () 
     },
   };
 }
+
+/** Aborts when the client goes away before it has its answer. */
+export function disconnectOf(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}

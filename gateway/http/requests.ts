@@ -32,7 +32,8 @@ function keyOf(request: FastifyRequest): string | undefined {
   return key === undefined ? undefined : (/^"(.*)"$/.exec(key)?.[1] ?? key);
 }
 
-function durationOf(field: string, text: string): number {
+/** @throws TroupeError `INVALID_MESSAGE` */
+export function durationOf(field: string, text: string): number {
   const durationMs = parseDuration(text);
   if (durationMs === undefined) throw invalid(field, 'write a number with its unit, such as 250ms, 1.5s or 2m');
   return durationMs;

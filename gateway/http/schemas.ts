@@ -45,7 +45,7 @@ export const askBody = z.strictObject({
 
 export const taskBody = z.strictObject({
   ...taskFields,
-  timeout: timeoutField('How long the task may take, with its unit, at most 24h; default without limit'),
+  timeout: timeoutField('Time within which it has to be started, with its unit, at most 24h; default without limit'),
 });
 
 /** The header of tell, ask, stream and tasks. */

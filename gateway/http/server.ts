@@ -1,12 +1,12 @@
 /** The public HTTP edge: ask, tell and stream, tasks, the probes, and the OpenAPI document. */
 
-import type { FastifyReply } from 'fastify';
 import * as z from 'zod';
+import { systemClock } from '../../runtime/clock.ts';
 import { listenOf } from '../access.ts';
 import type { Readiness } from '../admin/sources.ts';
 import type { Dispatch } from '../dispatch.ts';
 import type { Edge } from '../edge.ts';
-import { createHttpApp, type HttpAppOptions, openEdge } from './app.ts';
+import { createHttpApp, disconnectOf, type HttpAppOptions, openEdge } from './app.ts';
 import { addProbes } from './probes.ts';
 import { rawOf } from './requests.ts';
 import { anyProblem, askAnswer, askBody, keyHeader, tellAnswer, tellBody } from './schemas.ts';
@@ -26,6 +26,7 @@ export interface HttpServerOptions extends HttpAppOptions {
 export async function startHttpServer(options: HttpServerOptions): Promise<Edge> {
   listenOf(options);
   let draining = false;
+  const closing = new AbortController();
   const app = await createHttpApp(options, {
     title: 'Troupe',
     description: 'Messages to actors, by address. Failures are RFC 9457 problems with a stable reason.',
@@ -76,20 +77,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Edge>
     async (request, reply) =>
       await streamAnswer(request, reply, (context) => sender.ask(rawOf(request, request.body), context)),
   );
-  addTaskRoutes(app, sender);
+  addTaskRoutes(app, sender, options.clock ?? systemClock, closing.signal);
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
   addProbes(app, options.readiness, () => draining || options.dispatch.draining);
 
   return await openEdge(app, options, () => {
     draining = true;
+    closing.abort();
   });
-}
-
-/** Aborts when the client goes away before it has its answer. */
-export function disconnectOf(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort();
-  });
-  return controller.signal;
 }

@@ -29,9 +29,10 @@ export function taskCommand(): Command {
 function submitCommand(): Command {
   return withMessage('submit', 'send a durable message whose answer is kept; prints the id of the task')
     .addOption(
-      new Option('--timeout <time>', 'how long the task may take, such as 2h; without it there is no limit').argParser(
-        readDuration,
-      ),
+      new Option(
+        '--timeout <time>',
+        'time within which it has to be started, such as 2h; without it there is no limit',
+      ).argParser(readDuration),
     )
     .action(
       run(async (client, task, { output: format, timeout: timeoutMs }: SubmitOptions) => {

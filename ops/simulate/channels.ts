@@ -16,6 +16,8 @@ import type { Violations } from './verdict.ts';
 interface Lane {
   /** Arrived, and not marked as taken. */
   readonly open: Map<number, Arrival>;
+  /** The engine lost them; whoever had them in hand may still commit them. */
+  readonly lost: Map<number, Arrival>;
   /** Marked as taken at some time. */
   readonly closed: Set<number>;
   highest: number;
@@ -66,8 +68,10 @@ export class Channels {
       if (n <= lane.highest) {
         this.repeats += 1;
         // A copy of what the engine had lost brings it back.
-        const returns = this.#rolledBack.has(shard) && !lane.open.has(n) && !isTaken(marksOf(stored, writer), n);
-        if (returns) lane.open.set(n, arrivalOf(envelope));
+        if (this.#rolledBack.has(shard) && !isTaken(marksOf(stored, writer), n)) {
+          lane.open.set(n, arrivalOf(envelope));
+          lane.lost.delete(n);
+        }
         continue;
       }
       fresh = true;
@@ -146,14 +150,15 @@ export class Channels {
     const lanes = this.#lanes.get(shard);
     for (const [writer, text] of stored?.tables.get('in') ?? []) {
       const lane = lanes?.get(writer);
-      if (lane === undefined || lane.open.size === 0) continue;
+      if (lane === undefined || lane.open.size + lane.lost.size === 0) continue;
       const marks = decodeTaken(text);
-      for (const [n, arrival] of lane.open) {
-        if (!isTaken(marks, n)) continue;
-        lane.open.delete(n);
-        lane.closed.add(n);
-        found.push(arrival);
-      }
+      for (const there of [lane.open, lane.lost])
+        for (const [n, arrival] of there) {
+          if (!isTaken(marks, n)) continue;
+          there.delete(n);
+          lane.closed.add(n);
+          found.push(arrival);
+        }
     }
     return found;
   }
@@ -183,12 +188,15 @@ export class Channels {
     const jobs = [...(stored?.waiting ?? []), ...(stored?.active.values() ?? [])].map(({ data }) => decodeBatch(data));
     for (const [writer, lane] of this.#lanes.get(shard) ?? []) {
       const marks = marksOf(stored, writer);
+      for (const [n, arrival] of lane.open) lane.lost.set(n, arrival);
       lane.open.clear();
       lane.highest = marks.at(-1)?.[1] ?? 0;
       for (const batch of jobs)
         for (const { n, envelope } of batch?.writer === writer ? batch.entries : []) {
           lane.highest = Math.max(lane.highest, n);
-          if (!isTaken(marks, n)) lane.open.set(n, arrivalOf(envelope));
+          if (isTaken(marks, n)) continue;
+          lane.open.set(n, arrivalOf(envelope));
+          lane.lost.delete(n);
         }
     }
     for (const [name, lane] of this.#sent) {
@@ -217,7 +225,7 @@ export class Channels {
     }
     let lane = lanes.get(writer);
     if (lane === undefined) {
-      lane = { open: new Map(), closed: new Set(), highest: 0 };
+      lane = { open: new Map(), lost: new Map(), closed: new Set(), highest: 0 };
       lanes.set(writer, lane);
     }
     return lane;

@@ -1,5 +1,6 @@
 /** What is judged when everything was healed and has come to rest. */
 
+import type { Table } from '../../runtime/engines/index.ts';
 import { decodeTaken } from '../../runtime/mailbox/taken.ts';
 import type { AskerState, LedgerState } from './app.ts';
 import type { Load } from './load.ts';
@@ -8,6 +9,9 @@ import type { Plan } from './plan.ts';
 import type { Stored } from './stored.ts';
 import type { Truth } from './truth.ts';
 import type { Violations } from './verdict.ts';
+
+/** Tables in which nothing stands at rest. */
+const unsettled: ReadonlySet<Table> = new Set(['park', 'parked', 'delayed']);
 
 const shardNamesOf = (plan: Plan): string[] => Array.from({ length: plan.shards }, (_, index) => `s${index}`);
 
@@ -24,8 +28,7 @@ export function unrest(plan: Plan, nodes: Nodes, truth: Truth, load: Load): stri
     if (stored.active.size > 0) found.push(`${stored.active.size} jobs of ${shard} are not acknowledged`);
     for (const [list, entries] of stored.lists) found.push(`${list} of ${shard} holds ${entries.length}`);
     for (const [table, rows] of stored.tables)
-      if ((table as string).startsWith('park') && rows.size > 0)
-        found.push(`${rows.size} rows of ${table} in ${shard}`);
+      if (unsettled.has(table) && rows.size > 0) found.push(`${rows.size} rows of ${table} in ${shard}`);
     const due = stored.indexes.get('due')?.size ?? 0;
     if (due > 0) found.push(`${due} actors of ${shard} wait for timers`);
     for (const [writer, arrivals] of truth.openOf(shard))

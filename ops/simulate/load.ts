@@ -1,7 +1,8 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { TroupeError } from '../../runtime/errors.ts';
 import type { Connection, Nodes } from './nodes.ts';
-import type { Plan, PlannedSend } from './plan.ts';
+import type { Operation, Plan, PlannedSend } from './plan.ts';
+import { senders } from './states.ts';
 import type { Truth } from './truth.ts';
 import type { Violations } from './verdict.ts';
 
@@ -26,6 +27,20 @@ const lateMs = 100;
 const retryMs = 400;
 const attemptsMax = 30;
 const reconnectMs = 200;
+
+/** The message types of operations that are not called as they are. */
+const types: Readonly<Partial<Record<Operation, string>>> = {
+  'durable-put': 'put',
+  prior: 'append',
+  delayed: 'append',
+};
+
+/** Order binds only what one sender sends in one class: it signs each with another name. */
+function classOf({ operation, priority }: PlannedSend): string {
+  if (operation === 'put') return senders.ephemeral;
+  if (operation === 'delayed') return senders.unordered;
+  return priority === undefined ? '' : `^${priority}`;
+}
 
 /** The senders: several connections, each with its own order. */
 export class Load {
@@ -95,7 +110,7 @@ export class Load {
     if (connection === undefined) return void this.#waiting.push({ send, attempt });
     if (attempt === 1) this.#left -= 1;
     const ephemeral = send.operation === 'put';
-    const sender = `s${send.sender}.${connection.number}${ephemeral ? '?' : ''}`;
+    const sender = `s${send.sender}.${connection.number}${classOf(send)}`;
     const line = `${sender} ${send.to}`;
     const n = this.#numbers.get(line) ?? 0;
     this.#numbers.set(line, n + 1);
@@ -111,12 +126,13 @@ export class Load {
       messageId: undefined,
     };
     this.sent.push(sent);
-    const type = send.operation === 'durable-put' ? 'put' : send.operation;
     const message = {
       to: send.to,
-      type,
+      type: types[send.operation] ?? send.operation,
       payload: { ...send.payload, sender, n },
       delivery: ephemeral ? 'at-most-once' : 'at-least-once',
+      ...(send.priority === undefined ? {} : { priority: send.priority }),
+      ...(send.delayMs === undefined ? {} : { delayMs: send.delayMs }),
     } as const;
     const { timeoutMs } = send;
     if (timeoutMs === undefined)

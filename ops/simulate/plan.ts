@@ -1,3 +1,4 @@
+import type { Priority } from '../../runtime/envelope.ts';
 import { createSeededRandom, type SeededRandom } from '../../runtime/testing/index.ts';
 
 /** What is sent, and how it must be noted. */
@@ -5,6 +6,8 @@ export const operations = [
   'append',
   'put',
   'durable-put',
+  'prior',
+  'delayed',
   'spread',
   'remind',
   'forget',
@@ -43,6 +46,10 @@ export interface PlannedSend {
   readonly payload: Readonly<Record<string, string | number>>;
   /** Of an ask. */
   readonly timeoutMs?: number;
+  /** Of `prior`: a class of its own, with its own order. */
+  readonly priority?: Priority;
+  /** Of `delayed`, which keeps no order. */
+  readonly delayMs?: number;
 }
 
 export interface PlannedFault {
@@ -139,8 +146,12 @@ function detailOf(
   operation: Operation,
   random: SeededRandom,
   ledgers: number,
-): Pick<PlannedSend, 'payload' | 'timeoutMs'> {
+): Pick<PlannedSend, 'payload' | 'timeoutMs' | 'priority' | 'delayMs'> {
   switch (operation) {
+    case 'prior':
+      return { payload: {}, priority: random.pick(['high', 'low']) };
+    case 'delayed':
+      return { payload: {}, delayMs: random.pick([5, 200, 2_500]) };
     case 'put':
     case 'durable-put':
       return { payload: {}, timeoutMs: random.pick([300, 2_000, 8_000]) };

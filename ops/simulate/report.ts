@@ -26,7 +26,7 @@ export function timelineText(faults: readonly PlannedFault[]): string {
     .map(({ id, do: kind, atMs, forMs, level }) => {
       const parts = [`id: ${id}`, `do: ${kind}`, `when: {at: ${atMs}ms}`];
       if (forMs > 0) parts.push(`for: ${forMs}ms`);
-      parts.push(`level: ${level.toFixed(2)}`);
+      parts.push(`p: ${level.toFixed(2)}`);
       return `  - {${parts.join(', ')}}`;
     })
     .join('\n');

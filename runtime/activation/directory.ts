@@ -147,6 +147,7 @@ export class Directory implements Activations {
           input: request.input,
           snapshot: stored?.snapshot,
           version: stored?.version,
+          timers: stored?.timers.map(({ id }) => id),
         });
       });
       if (stored !== undefined && stored.version === definition.version && stored.shape !== shape)

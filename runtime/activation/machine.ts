@@ -15,7 +15,15 @@ import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
-import type { TimerSet } from '../host/messages.ts';
+import type { Timer } from '../host/messages.ts';
+import {
+  addressed,
+  EffectsOfTurn,
+  eventOfTimer,
+  isEffect,
+  scheduleTimerId,
+  timerOfSchedule,
+} from './effects-of-turn.ts';
 import { asMachine, boundMicrosteps, shapeOf } from './machine-shape.ts';
 import { checkRestored, fitSnapshot } from './restoring.ts';
 import type { Child, LogicEvent, Program, Stepper, StepperHooks, Turn } from './stepper.ts';
@@ -55,26 +63,6 @@ interface InnerSystem {
   _sendInspectionEvent(): void;
 }
 
-const noEffects: Effect[] = [];
-const noTimers: TimerSet[] = [];
-const noIds: string[] = [];
-const noTasks: (() => void)[] = [];
-
-class StepperTurn implements Turn {
-  effects = noEffects;
-  timersSet = noTimers;
-  timersCancelled = noIds;
-  /** Actions, then what they and the transition deferred: the order in which XState itself runs them. */
-  actions = noTasks;
-  deferred = noTasks;
-  done = false;
-  failure: { readonly thrown: unknown } | undefined = undefined;
-
-  get unfinished(): boolean {
-    return this.actions.length > 0 || this.deferred.length > 0;
-  }
-}
-
 /** Stands in for an actor system until the first child needs a real one: most actors never have a child. */
 const quietSystem = {
   _sendInspectionEvent() {},
@@ -94,13 +82,15 @@ class LogicStepper implements Stepper {
   readonly #scope: AnyActorScope;
   readonly #self: AnyActorRef;
   #snapshot: AnySnapshot = { status: 'active', context: undefined };
-  #turn = new StepperTurn();
+  #turn = new EffectsOfTurn();
   #waits = false;
   #message: string | undefined = undefined;
   #deferred: (() => void)[] = [];
   #children: Set<AnyActorRef> | undefined = undefined;
   #stopped = false;
   #raised = 0;
+  /** The timers that are set, as of the last turn. */
+  readonly #timers = new Set<string>();
 
   constructor(definition: ActorDefinition, hooks: StepperHooks, clock: Clock, session: string) {
     this.#logic = definition.logic;
@@ -136,18 +126,41 @@ class LogicStepper implements Stepper {
   step(event: LogicEvent, waits: boolean, message: string | undefined): Turn {
     const turn = this.#begin(waits, message);
     try {
-      this.#end(turn, this.#logic.transition(this.#snapshot, event, this.#scope) as AnySnapshot);
+      this.#transition(turn, event);
     } catch (thrown) {
       this.#fail(turn, thrown);
     }
     return turn;
   }
 
-  restore(text: string, version = this.#definition.version): void {
+  perform(effect: Effect): Turn {
+    const turn = this.#begin(true, undefined);
+    try {
+      this.#say(effect);
+      this.#keepTimers(turn);
+    } catch (thrown) {
+      this.#fail(turn, thrown);
+    }
+    return turn;
+  }
+
+  fire(timer: Timer, waits: boolean): Turn {
+    this.#timers.delete(timer.id);
+    const turn = this.#begin(waits, undefined);
+    try {
+      this.#transition(turn, eventOfTimer(timer, this.#definition));
+    } catch (thrown) {
+      this.#fail(turn, thrown);
+    }
+    return turn;
+  }
+
+  restore(text: string, version = this.#definition.version, timers: readonly string[] = []): void {
     const stored = fitSnapshot(this.#definition, asMachine(this.#logic), text, version);
     const restored = (this.#logic.restoreSnapshot?.(stored as never, this.#scope) ?? stored) as AnySnapshot;
     checkRestored(stored, restored);
     this.#snapshot = restored;
+    for (const timer of timers) this.#timers.add(timer);
     this.#adopt(restored);
   }
 
@@ -160,10 +173,10 @@ class LogicStepper implements Stepper {
   }
 
   finish(turn: Turn): void {
-    const { actions, deferred } = turn as StepperTurn;
+    const { actions, deferred } = turn as EffectsOfTurn;
     if (this.#stopped) return;
     this.#hooks.within(() => {
-      this.#deferred = deferred === noTasks ? [] : deferred;
+      this.#deferred = [...deferred];
       for (const action of actions) action();
       this.#drain();
     });
@@ -206,19 +219,24 @@ class LogicStepper implements Stepper {
     return this.#snapshot;
   }
 
-  #begin(waits: boolean, message: string | undefined): StepperTurn {
-    const turn = new StepperTurn();
+  #transition(turn: EffectsOfTurn, event: LogicEvent): void {
+    this.#end(turn, this.#logic.transition(this.#snapshot, event, this.#scope) as AnySnapshot);
+  }
+
+  #begin(waits: boolean, message: string | undefined): EffectsOfTurn {
+    const turn = new EffectsOfTurn();
     this.#turn = turn;
     this.#waits = waits;
     this.#message = message;
     return turn;
   }
 
-  #end(turn: StepperTurn, next: AnySnapshot) {
+  #end(turn: EffectsOfTurn, next: AnySnapshot) {
     if (next.status === 'error') return this.#fail(turn, next.error);
     if (next.children !== this.#snapshot.children && next.children !== undefined) this.#adopt(next);
     this.#snapshot = next;
     turn.done = next.status === 'done';
+    this.#keepTimers(turn);
     if (this.#deferred.length === 0) return;
     if (this.#waits) {
       turn.deferred = this.#deferred;
@@ -226,11 +244,14 @@ class LogicStepper implements Stepper {
     } else this.#hooks.within(() => this.#drain());
   }
 
-  #fail(turn: StepperTurn, thrown: unknown): void {
-    turn.failure = { thrown };
-    turn.effects = noEffects;
-    turn.actions = noTasks;
+  #fail(turn: EffectsOfTurn, thrown: unknown): void {
+    turn.fail(thrown);
     this.#deferred = [];
+  }
+
+  #keepTimers({ timersSet, timersCancelled }: Turn): void {
+    for (const id of timersCancelled) this.#timers.delete(id);
+    for (const { id } of timersSet) this.#timers.add(id);
   }
 
   #drain(): void {
@@ -249,7 +270,7 @@ class LogicStepper implements Stepper {
         this.#raise(action.params as { readonly event: Json; readonly id?: string; readonly delay?: number });
         return;
       case 'xstate.cancel':
-        this.#cancel((action.params as { readonly sendId: string }).sendId);
+        this.#turn.cancelTimer((action.params as { readonly sendId: string }).sendId);
         return;
       case 'xstate.sendTo':
         if (typeof (action.params as { readonly delay?: unknown }).delay === 'number')
@@ -258,36 +279,29 @@ class LogicStepper implements Stepper {
     const { exec, info, params } = action;
     if (exec === undefined) return;
     if (!this.#waits) return exec(info, params);
-    const turn = this.#turn;
-    if (turn.actions === noTasks) turn.actions = [];
-    turn.actions.push(() => exec(info, params));
+    this.#turn.addAction(() => exec(info, params));
   }
 
   #emit(event: LogicEvent) {
     if (!isEffect(event)) return;
     const effect = addressed(event, this.#message);
-    if (effect === undefined) return this.#hooks.onUnaddressed(event);
-    const turn = this.#turn;
-    if (turn.effects === noEffects) turn.effects = [effect];
-    else turn.effects.push(effect);
+    if (effect === undefined) this.#hooks.onUnaddressed(event);
+    else this.#say(effect);
+  }
+
+  #say(effect: Effect): void {
+    if (effect.type === 'troupe.schedule')
+      this.#turn.setTimer(timerOfSchedule(effect, this.#definition, this.#clock), this.#timers);
+    else if (effect.type === 'troupe.unschedule') this.#turn.cancelTimer(scheduleTimerId(effect.id));
+    else this.#turn.add(effect);
   }
 
   #raise(raised: { readonly event: Json; readonly id?: string; readonly delay?: number }): void {
     if (typeof raised.delay !== 'number') return;
     this.#raised += 1;
     const id = raised.id ?? `raise.${this.#self.sessionId}.${this.#raised}`;
-    const turn = this.#turn;
-    turn.timersCancelled = without(turn.timersCancelled, id);
-    turn.timersSet = [
-      ...turn.timersSet.filter((timer) => timer.id !== id),
-      { id, delayMs: raised.delay > 0 ? raised.delay : 0, event: raised.event },
-    ];
-  }
-
-  #cancel(id: string): void {
-    const turn = this.#turn;
-    if (turn.timersSet.length > 0) turn.timersSet = turn.timersSet.filter((timer) => timer.id !== id);
-    turn.timersCancelled = [...without(turn.timersCancelled, id), id];
+    const timer = { id, delayMs: raised.delay > 0 ? raised.delay : 0, event: raised.event };
+    this.#turn.setTimer(timer, this.#timers);
   }
 
   /** Listens to the children that came with this state, before any of them is started. */
@@ -359,32 +373,6 @@ function selfOf(stepper: LogicStepper, session: string, system: () => AnyActorSy
 /** XState lets only a parent stop a child, and this is how its parents do it. */
 function stopActor(actor: AnyActorRef): void {
   (actor as unknown as { _stop(): void })._stop();
-}
-
-const effectTypes: ReadonlySet<string> = new Set([
-  'troupe.reply',
-  'troupe.fail',
-  'troupe.chunk',
-  'troupe.tell',
-  'troupe.spawn',
-  'troupe.stop',
-  'troupe.watch',
-  'troupe.unwatch',
-] satisfies Effect['type'][]);
-
-function isEffect(event: unknown): event is Effect {
-  return effectTypes.has((event as Effect).type);
-}
-
-/** An answer with its message filled in; the logic's own object is never changed, it may be a constant. */
-function addressed(effect: Effect, message: string | undefined): Effect | undefined {
-  if (effect.type !== 'troupe.reply' && effect.type !== 'troupe.chunk' && effect.type !== 'troupe.fail') return effect;
-  if (effect.to !== undefined) return effect;
-  return message === undefined ? undefined : { ...effect, to: message };
-}
-
-function without(ids: string[], id: string): string[] {
-  return ids.includes(id) ? ids.filter((known) => known !== id) : ids;
 }
 
 function textOfLogged(value: unknown): string {

@@ -3,7 +3,7 @@
 import type { Clock } from '../clock.ts';
 import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
-import type { TimerSet } from '../host/messages.ts';
+import type { Timer, TimerSet } from '../host/messages.ts';
 
 /** An event on its way to the logic. */
 export interface LogicEvent {
@@ -43,14 +43,19 @@ export interface Stepper {
   /** The first turn. */
   start(input: unknown, waits: boolean): Turn;
   /**
-   * Takes up a stored state instead of `start`; one that an older `version` wrote is migrated first.
+   * Takes up a stored state instead of `start`; one that an older `version` wrote is migrated first. `timers`: the ids of
+   * those that are set.
    * @throws Error when it does not fit the logic.
    */
-  restore(text: string, version?: number): void;
+  restore(text: string, version?: number, timers?: readonly string[]): void;
   /** Starts the children of a restored state. */
   resume(): void;
   /** One turn. `waits`: its work on the thread is left to `finish`. `message`: the one in hand. */
   step(event: LogicEvent, waits: boolean, message: string | undefined): Turn;
+  /** The turn of an effect that a child asked for; the state stays as it is. */
+  perform(effect: Effect): Turn;
+  /** The turn of a timer that is due, and so is not set any more. */
+  fire(timer: Timer, waits: boolean): Turn;
   /** Does on the thread what a turn that waited wants done there. @throws what a custom action throws */
   finish(turn: Turn): void;
   /** Whether an event of this child still concerns the logic. */

@@ -110,7 +110,8 @@ export class TurnRecorder {
     for (const id of step.timersCancelled) timers.drop(id);
     for (const set of step.timersSet) {
       if (set.delayMs === null || !Number.isFinite(set.delayMs)) continue;
-      const timer: Timer = { id: set.id, gen: step.number, dueMs: shard.now() + set.delayMs, event: set.event };
+      const dueMs = set.dueMs ?? shard.now() + set.delayMs;
+      const timer: Timer = { id: set.id, gen: step.number, dueMs, event: set.event };
       timers.set(timer);
       after.push(() => {
         if (isRunning()) timers.arm(timer);

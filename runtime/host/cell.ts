@@ -124,7 +124,7 @@ export class Cell {
   start(order: StartOrder) {
     if (order.snapshot !== undefined) {
       try {
-        this.#stepper.restore(order.snapshot, order.version);
+        this.#stepper.restore(order.snapshot, order.version, order.timers);
       } catch (thrown) {
         return this.#refuseStart(thrown, true);
       }
@@ -265,16 +265,14 @@ export class Cell {
         if (!this.#persistent && !this.#timers.take(timer)) return;
         // Cancelled or set anew by a turn of which the owner had not heard when it fired this one.
         if ((this.#touched.get(timer.id) ?? 0) > timer.gen) return this.#record({}, cause);
-        return this.#step(timer.event as LogicEvent, cause, this.#persistent);
+        return this.#close(this.#stepper.fire(timer, this.#persistent), cause, this.#persistent, undefined);
       }
       case 'event':
         if (this.#stepper.current(input.event, input.source))
           this.#step(input.event, invocationCause, this.#persistent);
         return;
       case 'effect':
-        if (this.#persistent) this.#record({ effects: [input.effect] }, invocationCause);
-        else this.#release([input.effect], undefined);
-        return;
+        return this.#close(this.#stepper.perform(input.effect), invocationCause, this.#persistent, undefined);
       case 'signal':
         this.#step(input.event, input.cause, this.#persistent);
     }
@@ -295,9 +293,12 @@ export class Cell {
   }
 
   #step(event: LogicEvent, cause: Cause, commit: boolean, message?: string) {
-    const turn = this.#stepper.step(event, commit, message);
-    if (turn.failure !== undefined) return this.#fail(cause, turn.failure.thrown);
-    this.#settle(turn, cause, commit, message);
+    this.#close(this.#stepper.step(event, commit, message), cause, commit, message);
+  }
+
+  #close(turn: Turn, cause: Cause, commit: boolean, message: string | undefined): void {
+    if (turn.failure !== undefined) this.#fail(cause, turn.failure.thrown);
+    else this.#settle(turn, cause, commit, message);
   }
 
   /** Says what a turn did: as a record when it is to be committed, else at once. */

@@ -19,11 +19,13 @@ import type { Envelope, Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
 import type { OutgoingMessage } from '../messaging.ts';
 
-/** A timer that the logic set: `after`, or a delayed raise. The same id set again replaces the former. */
+/** A timer that the logic set: `after`, a delayed raise, or `schedule`. The same id set again replaces the former. */
 export interface TimerSet {
   readonly id: string;
   readonly delayMs: number;
   readonly event: Json;
+  /** Engine time, milliseconds, where the logic gave a time and no delay. */
+  readonly dueMs?: number;
 }
 
 /** A timer as it is stored and fired. `gen` is the number of the turn that set it, 0 when that was in an earlier life. */
@@ -82,6 +84,8 @@ export type ToHost =
       readonly snapshot: string | undefined;
       /** Version of the definition that wrote the snapshot; the present one where it is left out. */
       readonly version?: number | undefined;
+      /** Ids of the timers that are stored with the snapshot. */
+      readonly timers?: readonly string[] | undefined;
     }
   | { readonly to: 'deliver'; readonly activation: number; readonly inputs: readonly TurnInput[] }
   /** Turns up to `number` are committed: do what they want done on the thread. */

@@ -40,7 +40,9 @@ export function deadLetterOperations(letter: DeadLetter): StoreOperation[] {
 /** What whoever waits for the answer of a dead letter hears. */
 export function errorOfLetter({ reason, errors }: Pick<DeadLetter, 'reason' | 'errors'>): ErrorData {
   const message = errors.at(-1)?.message ?? letterTexts[reason] ?? `the message ended as a dead letter (${reason})`;
-  return { reason: letterErrors[reason], message, outcome: reason === 'ATTEMPTS_SPENT' ? 'unknown' : 'not_started' };
+  // What expired between two attempts was started.
+  const started = reason === 'ATTEMPTS_SPENT' || (reason === 'EXPIRED' && errors.length > 0);
+  return { reason: letterErrors[reason], message, outcome: started ? 'unknown' : 'not_started' };
 }
 
 const letterErrors: Readonly<Record<DeadLetterReason, ErrorReason>> = {

@@ -101,12 +101,7 @@ describe('data', slow, () => {
     });
   });
 
-  it('a backup of a node at work holds all that was acknowledged before it, once and in order', slow, async () => {
-    await data(['restore', file('busy.backup'), '--replace', '--yes']);
-    await withNode('embedded', async (grpc) => assertWhole(await applied(grpc, busy), sent, busy));
-  });
-
-  it('a backup of PostgreSQL restores into Redis, and one of Redis again', {
+  it('a backup of a node at work on PostgreSQL restores into Redis with all that was acknowledged, and one of Redis again', {
     ...slow,
     skip: redisMissing(),
   }, async (t) => {

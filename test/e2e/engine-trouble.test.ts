@@ -26,7 +26,7 @@ const slow = { timeout: 240_000 };
 const ledgers = 6;
 const senders = 3;
 /** How long a refusal may take: longer than the engines' own time-outs. */
-const refusalMs = 8_000;
+const refusalMs = 10_000;
 const resumedMs = 25_000;
 
 interface Trouble {

@@ -16,7 +16,7 @@ import { redisMissing, startRedis } from '../support/redis.ts';
 const slow = { timeout: 120_000 };
 const only = { ...slow, skip: redisMissing() };
 /** Longer than the node takes to be stopped after it was told. */
-const delayMs = 2_500;
+const delayMs = 4_000;
 
 const append = (to: string, n: number) => ({ to, type: 'append', payload: { sender: 's', n } });
 
@@ -72,7 +72,8 @@ describe('keys, tasks, delays and parked mail', slow, () => {
     assert.equal((await cli.run(['task', 'get', fallen.taskId])).code, 1, 'the exit code of its error');
 
     const told = performance.now();
-    await one.tell({ ...append('/ledger/late', 1), delayMs });
+    const delay = ['--delay', `${delayMs}ms`, '--priority', 'high', '--key', 'late-1'];
+    assert.equal((await cli.run(['tell', '/ledger/late', 'append', '{"sender":"s","n":1}', ...delay])).code, 0);
     assert.deepEqual(await numbersOf(one, '/ledger/late'), []);
     assert(performance.now() - told < delayMs, 'this machine is too slow for the test');
     first.child.kill('SIGTERM');
@@ -87,7 +88,9 @@ describe('keys, tasks, delays and parked mail', slow, () => {
     });
     assert(performance.now() - told >= delayMs, 'not before its time');
 
-    assert.deepEqual(await two.ask(keyed), { count: 1 }, 'the key outlives the node');
+    const key = ['--key', keyed.idempotencyKey];
+    const answer = await cli.json(['ask', keyed.to, keyed.type, JSON.stringify(keyed.payload), ...key]);
+    assert.deepEqual(answer, { count: 1 }, 'the key outlives the node');
     assert.deepEqual(await numbersOf(two, '/ledger/keyed'), [1, 2]);
     const kept = (await (await fetch(`http://${after.http}/v1/tasks/${done.taskId}`)).json()) as { reply: unknown };
     assert.deepEqual(kept.reply, { count: 1 });

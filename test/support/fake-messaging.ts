@@ -18,6 +18,7 @@ export class FakeMessaging implements Messaging {
   /** When set, every message fails with it. */
   failure: TroupeError | undefined;
   #onAsk: (() => void) | undefined;
+  #onResult: (() => void) | undefined;
 
   for(connection: string): Messaging {
     this.connections.push(connection);
@@ -44,6 +45,7 @@ export class FakeMessaging implements Messaging {
   }
 
   async result(taskId: string): Promise<TaskView> {
+    this.#onResult?.();
     const found = this.results.get(taskId);
     if (found === undefined) throw new TroupeError('NOT_FOUND', `there is no result ${taskId}`);
     return found;
@@ -53,6 +55,13 @@ export class FakeMessaging implements Messaging {
   nextAsk(): Promise<void> {
     return new Promise((resolve) => {
       this.#onAsk = resolve;
+    });
+  }
+
+  /** Resolves when somebody looks at a task next. */
+  nextResult(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onResult = resolve;
     });
   }
 

@@ -42,6 +42,10 @@ function contender(folder: string): { pid: number; said: Promise<string>; kill: 
 }
 
 describe('the lock of a data folder', () => {
+  it('has no owner where there is no folder yet', () => {
+    assert.equal(lockOwner(join(freshFolder(), 'none')), undefined);
+  });
+
   it('has one owner, named to whoever comes second, until it is released', () => {
     const folder = freshFolder();
     const lock = lockData(folder);

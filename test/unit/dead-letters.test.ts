@@ -12,7 +12,12 @@ import {
   type MemorySpace,
 } from '../../runtime/engines/index.ts';
 import type { TroupeError } from '../../runtime/errors.ts';
-import { type DeadLetter, deadLetterOperations, lostLetter } from '../../runtime/mailbox/dead-letters.ts';
+import {
+  type DeadLetter,
+  deadLetterOperations,
+  errorOfLetter,
+  lostLetter,
+} from '../../runtime/mailbox/dead-letters.ts';
 import { shardOf } from '../../runtime/mailbox/shards.ts';
 import type { DeadLetterView } from '../../runtime/messaging.ts';
 import { eventually, shards, startWorld, type World } from '../support/world.ts';
@@ -242,6 +247,12 @@ describe('dead letters', () => {
     assert.ok(!JSON.stringify(await letters(world)).includes('payload'));
     await world.close();
   });
+});
+
+test('what expired was not started, unless an attempt at it failed before', () => {
+  const outcomeAfter = (...errors: DeadLetter['errors']) => errorOfLetter({ reason: 'EXPIRED', errors }).outcome;
+  assert.equal(outcomeAfter(), 'not_started');
+  assert.equal(outcomeAfter({ atMs: 1, message: 'the host thread 1 hung and was ended' }), 'unknown');
 });
 
 test('a pattern means addresses segment by segment, and none takes long', () => {

@@ -34,6 +34,7 @@ function actor(address: string): ActorView {
   };
 }
 
+const lastExit = { cause: 'hung', atMs: 1_700, actor: '/ledger/a' };
 const calm = { worstLagMs: 40, heapLimitBytes: 4_000, heapHigh: false, quarantine: false };
 
 function sourcesWith(done: string[] | undefined): AdminSources {
@@ -57,7 +58,7 @@ function sourcesWith(done: string[] | undefined): AdminSources {
       },
       threads: () => [
         { slot: 1, incarnation: 4, status: 'running', actors: 3, lagMs: 2, heapUsedBytes: 1_000, ...calm, exits: 3 },
-        { slot: 2, incarnation: 1, status: 'gone', actors: 0, lagMs: 0, heapUsedBytes: 0, ...calm, exits: 1 },
+        { slot: 2, incarnation: 1, status: 'gone', actors: 0, lagMs: 0, heapUsedBytes: 0, ...calm, exits: 1, lastExit },
       ],
       shards: () => [{ shard: 's0', held: true, epoch: 9, seq: 1, inHand: 0, outbox: 0, delayed: 4 }],
       parked: () => [
@@ -196,7 +197,12 @@ describe('the admin edge', () => {
     assert.deepEqual([parked.items[0]?.address, parked.nextCursor], ['/ledger/a', '/ledger/a']);
     const held = (await get<Page>('/admin/v1/parked?cursor=/ledger/a')).body;
     assert.deepEqual([held.items[0]?.address, held.nextCursor], ['/ledger/asleep', null]);
-    for (const list of ['threads', 'shards', 'config'])
+    const threads = (await get<{ items: { lastExit?: object }[] }>('/admin/v1/threads')).body.items;
+    assert.deepEqual(
+      threads.map((thread) => thread.lastExit),
+      [undefined, lastExit],
+    );
+    for (const list of ['shards', 'config'])
       assert.ok((await get<Page>(`/admin/v1/${list}`)).body.items.length > 0, list);
   });
 

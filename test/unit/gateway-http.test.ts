@@ -134,6 +134,24 @@ describe('the HTTP edge', () => {
     assert.equal((await fetched()).status, 200, 'what is known can be read to the end');
   });
 
+  test('a request may wait for the end of a task, for so long and no longer than the edge is there', async () => {
+    const taskId = 's0.a';
+    const get = (wait: string) => fetch(`http://${edge.address}/v1/tasks/${taskId}?wait=${wait}`);
+    const statusOf = async (response: Response) => ((await response.json()) as { status: string }).status;
+    messaging.results.set(taskId, { taskId, status: 'waiting' });
+    assert.equal(await statusOf(await get('60ms')), 'waiting');
+    for (const wait of ['61s', '-1s', '5']) assert.match((await problemOf(await get(wait))).detail, /^wait: /, wait);
+    const waiting = get('60s');
+    messaging.results.set(taskId, { taskId, status: 'done', value: 7, atMs: 1, expiresAtMs: 2 });
+    assert.equal(await statusOf(await waiting), 'done');
+    messaging.results.set(taskId, { taskId, status: 'waiting' });
+    const looked = messaging.nextResult();
+    const cutShort = get('60s');
+    await looked;
+    await edge.stop(30_000);
+    assert.equal(await statusOf(await cutShort), 'waiting');
+  });
+
   const badInputs: [name: string, body: unknown, status: number, reason: ErrorReason, says: RegExp][] = [
     ['a bad address', { ...good, to: 'agents' }, 400, 'INVALID_ADDRESS', /begin with/],
     ['a reserved type', { ...good, type: 'xstate.stop' }, 400, 'INVALID_MESSAGE', /reserved/],

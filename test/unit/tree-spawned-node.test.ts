@@ -108,6 +108,26 @@ describe('the children of a persistent actor', () => {
     await world.close();
   });
 
+  test('that were stopped by order come back by order, with the wish that they came from', async (t) => {
+    const space = createMemorySpace();
+    const first = await startWorld(t, { app: 'sentry', space });
+    for (const name of ['a', 'b']) await say(first, owner, 'raise', { name, kind: 'keeper' });
+    for (const name of ['a', 'b']) await there(first, `${owner}/${name}`);
+    await first.tree.subtrees.stop(`${owner}/b`);
+    await first.tree.subtrees.resume(`${owner}/b`);
+    await there(first, `${owner}/b`);
+    await first.messaging.tell({ to: `${owner}/b`, type: 'finish' });
+    await eventually(
+      () => below(first, owner),
+      (found) => found.length === 1,
+    );
+    await say(first, owner, 'heard');
+    const second = await killAndRestart(t, first, space);
+    await there(second, `${owner}/a`);
+    assert.deepEqual(await below(second, owner), [`${owner}/a`], 'and so its end is noted');
+    await second.close();
+  });
+
   test('that cannot be started leave no wish behind', async (t) => {
     const world = await startWorld(t, { app: 'sentry' });
     await say(world, owner, 'raise', { name: 'b', kind: 'stillborn' });

@@ -227,6 +227,13 @@ describe('a paused subtree', () => {
     assert.deepEqual([...paused.keys()], ['/first']);
   });
 
+  it('may be a spawned child whose parent is not awake', async () => {
+    const { tree, paused } = await grown();
+    paused.set('/team/ledger/asleep/w', 'by another life of the node');
+    await tree.subtrees.resume('/team/ledger/asleep/w');
+    assert.deepEqual([...paused.keys()], []);
+  });
+
   it('is not resumed piece by piece, nor started while something above is stopped', async () => {
     const { tree } = await grown();
     await tree.subtrees.pause('/team');

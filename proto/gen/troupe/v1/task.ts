@@ -74,7 +74,7 @@ export interface SubmitRequest {
     /** JSON text in UTF-8: the fast form. */
     { $case: "json"; json: Buffer }
     | undefined;
-  /** How long the task may take, at most 24 h; past it the task fails, unstarted. Without it there is no limit. */
+  /** Time within which it has to be started, at most 24 h; past it the task fails. Without it there is no limit. */
   timeout:
     | Duration
     | undefined;
