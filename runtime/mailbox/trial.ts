@@ -77,7 +77,7 @@ export class Trial {
   /** What may have been in hand when the former owner ended: mail, and addresses whose rows are not read yet. */
   readonly #candidates = new Set<Mail>();
   readonly #unread = new Set<Address>();
-  #isOver = false;
+  #state: 'before' | 'begun' | 'over' = 'before';
 
   constructor(options: TrialOptions, { forgiven, suspect }: TrialMemory) {
     this.#options = options;
@@ -89,11 +89,12 @@ export class Trial {
 
   /** Whether messages are handled one at a time. */
   get isOn(): boolean {
-    return this.#isDue && !this.#isOver;
+    return this.#isDue && this.#state !== 'over';
   }
 
   /** The shard is taken over: this mail was adopted, and these addresses have parked mail that may be handled. */
   begin(adopted: readonly Mail[], parked: readonly Address[]): void {
+    this.#state = 'begun';
     if (this.#isStale) this.#options.commit([strikeOut]);
     for (const mail of adopted) this.#candidates.add(mail);
     for (const address of parked) this.#unread.add(address);
@@ -113,7 +114,6 @@ export class Trial {
 
   /** The fate of mail is being committed, or it is in the hand of nobody. */
   taken(mails: readonly Mail[]): void {
-    if (this.#isOver) return;
     for (const mail of mails) this.#candidates.delete(mail);
     this.#endIfNothingIsLeft();
   }
@@ -142,8 +142,8 @@ export class Trial {
   }
 
   #endIfNothingIsLeft(): void {
-    if (this.#isOver || this.#candidates.size + this.#unread.size > 0) return;
-    this.#isOver = true;
+    if (this.#state !== 'begun' || this.#candidates.size + this.#unread.size > 0) return;
+    this.#state = 'over';
     const { commit, lease } = this.#options;
     if (lease.uncleanInRow > 0)
       commit([{ op: 'put', table: 'meta', key: 'forgiven', value: String(lease.uncleanInRow) }]);
