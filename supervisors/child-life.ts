@@ -58,6 +58,8 @@ export interface Restart {
 export interface ChildTable {
   readonly strategy: Strategy;
   readonly children: Map<string, ChildLife>;
+  /** The same in start order, where there is one; empty where the strategy is `dynamic`. */
+  readonly order: ChildLife[];
   budget: RestartBudget;
   /** True until every child has been up once. */
   beginning: boolean;
@@ -71,6 +73,9 @@ export interface ChildTable {
   /** Children whose start is due and waits for one of the starts under way to end, where they start in no order. */
   readonly due: Set<string>;
   readonly starting: Set<string>;
+  /** Whose own lives say the same of them; kept so that nobody has to look through all. */
+  readonly stopping: Set<string>;
+  readonly leaving: Set<string>;
   tickets: number;
   /** The last restarts, newest last, bounded. */
   readonly restarts: Restart[];

@@ -14,52 +14,17 @@
  * 5. A child that is held by order is brought back by an order alone.
  */
 
-import type { AutoShutdown } from '../runtime/define-app.ts';
 import { type ErrorData, errorTable, TroupeError } from '../runtime/errors.ts';
 import { limits } from '../runtime/limits.ts';
 import { restartDelayMs, restartsInARow } from './backoff.ts';
 import type { ChildExit, ChildLife, ChildTable, Moment, Step } from './child-life.ts';
 import type { ChildSpec } from './child-spec.ts';
-import { type RestartBudget, spend } from './restart-budget.ts';
-import { exitKindOf, planAfterExit, type Strategy } from './strategy.ts';
+import { newLife } from './child-table.ts';
+import { spend } from './restart-budget.ts';
+import { exitKindOf, planAfterExit } from './strategy.ts';
 
 /** Most restarts and thread deaths that a supervisor remembers. */
 const remembered = 32;
-
-export interface TableOptions {
-  readonly strategy: Strategy;
-  readonly autoShutdown: AutoShutdown;
-  readonly onDemand: boolean;
-  readonly budget: RestartBudget;
-  readonly specs: readonly ChildSpec[];
-  /** Whether a child is held by order from the beginning. */
-  readonly isHeld: (spec: ChildSpec) => boolean;
-}
-
-export function createTable({ strategy, autoShutdown, onDemand, budget, specs, isHeld }: TableOptions): ChildTable {
-  const table: ChildTable = {
-    strategy,
-    autoShutdown,
-    onDemand,
-    isOver: false,
-    children: new Map(),
-    budget,
-    beginning: true,
-    tickets: 0,
-    due: new Set(),
-    starting: new Set(),
-    restarts: [],
-    threadDeaths: [],
-  };
-  for (const spec of specs) {
-    const life = newLife(spec);
-    table.children.set(
-      spec.id,
-      isHeld(spec) ? Object.assign(life, { held: true, wanted: false, status: 'down' }) : life,
-    );
-  }
-  return table;
-}
 
 export function isUp(table: ChildTable): boolean {
   return every(
@@ -221,7 +186,8 @@ function afterExit(table: ChildTable, life: ChildLife, exit: ChildExit, at: Mome
   remember(table.restarts, { atMs: at.nowMs, child: spec.id, cause, charged: exit.charged, delayMs });
   life.status = 'waiting';
   const ticket = ++table.tickets;
-  for (const id of plan.stop) leave(table, id, plan.start.includes(id));
+  const comeBack = new Set(plan.start);
+  for (const id of plan.stop) leave(table, id, comeBack.has(id));
   for (const id of plan.start) {
     const member = table.children.get(id);
     if (member === undefined || member.held) continue;
@@ -279,13 +245,10 @@ function next(table: ChildTable, ids: readonly string[]): Step[] {
     });
     return [...stops, ...startDue(table, ids)];
   }
-  const lives = [...table.children.values()];
-  const isStopping = lives.some((life) => life.status === 'stopping');
-  if (table.strategy === 'one_for_one' && !table.beginning)
-    return [...(isStopping ? [] : lastLeaving(table, lives)), ...startDue(table, ids)];
-  if (isStopping) return [];
-  if (lives.some((life) => life.leaving)) return lastLeaving(table, lives);
-  const turn = lives.find((life) => life.wanted && life.status !== 'running' && life.status !== 'asleep');
+  const stops = table.stopping.size === 0 ? lastLeaving(table) : [];
+  if (table.strategy === 'one_for_one' && !table.beginning) return [...stops, ...startDue(table, ids)];
+  if (stops.length > 0 || table.stopping.size > 0) return stops;
+  const turn = table.order.find((life) => life.wanted && life.status !== 'running' && life.status !== 'asleep');
   return turn !== undefined && isDue(turn) ? [start(table, turn)] : [];
 }
 
@@ -305,8 +268,8 @@ function startDue(table: ChildTable, ids: readonly string[]): Step[] {
   return steps;
 }
 
-function lastLeaving(table: ChildTable, lives: readonly ChildLife[]): Step[] {
-  const last = lives.findLast((life) => life.leaving);
+function lastLeaving(table: ChildTable): Step[] {
+  const last = table.leaving.size === 0 ? undefined : table.order.findLast((life) => life.leaving);
   return last === undefined ? [] : [stop(table, last)];
 }
 
@@ -324,6 +287,8 @@ function start(table: ChildTable, life: ChildLife): Step {
 function stop(table: ChildTable, life: ChildLife): Step {
   life.status = 'stopping';
   table.starting.delete(life.spec.id);
+  table.stopping.add(life.spec.id);
+  table.leaving.delete(life.spec.id);
   life.leaving = false;
   delete life.early;
   life.ticket = ++table.tickets;
@@ -334,7 +299,9 @@ function leave(table: ChildTable, id: string, comesBack: boolean): void {
   const life = table.children.get(id);
   if (life === undefined) return;
   life.wanted = comesBack && !life.held;
-  if (life.status === 'running' || life.status === 'starting') life.leaving = true;
+  if (life.status !== 'running' && life.status !== 'starting') return;
+  life.leaving = true;
+  table.leaving.add(id);
 }
 
 function dismiss(table: ChildTable, life: ChildLife): Step[] {
@@ -346,6 +313,8 @@ function dismiss(table: ChildTable, life: ChildLife): Step[] {
 
 function settleDown(table: ChildTable, life: ChildLife): Step[] {
   life.leaving = false;
+  table.leaving.delete(life.spec.id);
+  table.stopping.delete(life.spec.id);
   life.status = life.wanted ? 'waiting' : 'down';
   if (life.wanted) return [];
   life.delayTicket = 0;
@@ -361,31 +330,13 @@ function namedFault(spec: ChildSpec, error: ErrorData): ErrorData {
   return spec.role === 'supervisor' ? error : { ...error, message: `${spec.address} did not start: ${error.message}` };
 }
 
-function newLife(spec: ChildSpec): ChildLife {
-  return {
-    spec,
-    status: 'waiting',
-    wanted: true,
-    leaving: false,
-    held: false,
-    ticket: 0,
-    delayTicket: 0,
-    incarnation: 0,
-    lives: 0,
-    naps: 0,
-    upAtMs: 0,
-    chargedInARow: 0,
-    unchargedInARow: 0,
-  };
-}
-
-/** Only the group strategies look at siblings; dynamic children may be many. */
-function siblingsOf(table: ChildTable): { readonly id: string; readonly restart: ChildSpec['restart'] }[] {
-  if (table.strategy === 'dynamic') return [];
-  return [...table.children.values()].map(({ spec }) => ({ id: spec.id, restart: spec.restart }));
+/** Only the group strategies look at siblings, of which there may be many. */
+function siblingsOf({ strategy, order }: ChildTable): readonly ChildSpec[] {
+  return strategy === 'one_for_all' || strategy === 'rest_for_one' ? order.map(({ spec }) => spec) : [];
 }
 
 function every(table: ChildTable, holds: (life: ChildLife) => boolean): boolean {
+  if (table.strategy !== 'dynamic') return table.order.every(holds);
   for (const life of table.children.values()) if (!holds(life)) return false;
   return true;
 }

@@ -52,6 +52,7 @@ import type { Random } from '../runtime/random.ts';
 import { type ChildPort, createCarrier, type Outcome } from './carry-out.ts';
 import type { ChildExit, ChildLife, ChildNews, ChildTable, Moment, Restart, Step } from './child-life.ts';
 import type { ChildSpec } from './child-spec.ts';
+import { createTable } from './child-table.ts';
 import * as table from './children.ts';
 import { budgetLeft, freshBudget } from './restart-budget.ts';
 import type { Strategy } from './strategy.ts';
@@ -225,7 +226,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const log = options.log.child({ supervisor: address });
   const { strategy, autoShutdown, onDemand, isHeld } = options;
   const budget = freshBudget(options.intensity);
-  const children = table.createTable({ strategy, autoShutdown, onDemand, budget, specs: options.children, isHeld });
+  const children = createTable({ strategy, autoShutdown, onDemand, budget, specs: options.children, isHeld });
   const up = createWaiter();
   const down = createWaiter();
   /** Who waits for a dynamic child to be up, or to be gone. */
