@@ -327,11 +327,13 @@ class NodeRuntime implements Runtime {
   }
 
   #newChannels(): ChannelWriter {
+    const wake = (shard: string): void => this.#shards.get(shard)?.wake();
     return new ChannelWriter({
       writer: nodeWriter(this.nodeEpoch),
       transport: this.#options.engine.transport,
       clock: this.#clock,
-      onWritten: (shard) => this.#shards.get(shard)?.wake(),
+      onSent: wake,
+      onWritten: wake,
     });
   }
 

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { defineActor, type EventsOf } from '../../runtime/define-actor.ts';
 import { defineApp } from '../../runtime/define-app.ts';
 import { type Effect, effect, perform } from '../../runtime/effects.ts';
+import { instantMs } from './instant.ts';
 import { type Order, order } from './order.ts';
 
 const echoMessages = { order: { payload: order, reply: order } };
@@ -25,6 +26,8 @@ const playerMessages = {
     reply: z.null(),
   },
   meet: { payload: z.object({ peer: z.string() }), reply: z.null() },
+  /** Has the garbage of its thread collected, where node runs with --expose-gc. */
+  collect: { payload: z.object({}), reply: z.null() },
   order: { payload: order },
 };
 
@@ -50,6 +53,12 @@ const player = defineActor({
     on: {
       meet: {
         actions: [assign({ peer: ({ event }) => event.payload.peer }), perform(() => effect.reply(null))],
+      },
+      collect: {
+        actions: perform(() => {
+          globalThis.gc?.();
+          return effect.reply(null);
+        }),
       },
       serve: {
         actions: [
@@ -83,30 +92,35 @@ const player = defineActor({
 });
 
 const takerMessages = {
-  /** Its asker hears a chunk when this is in force, one for each order that was handled, and the end of the last. */
-  watch: { payload: z.object({ orders: z.number().int() }), reply: z.null(), chunk: z.null() },
+  /**
+   * Its asker hears a chunk when this is in force, and then, once the turn of each order is committed, the moment at
+   * which that turn began; the last as the answer.
+   */
+  watch: { payload: z.object({ orders: z.number().int() }), reply: z.number(), chunk: z.number() },
   order: { payload: order },
 };
 
 const taking = setup({
   types: {
-    context: {} as { watch: string; left: number; last: Order | null },
+    context: {} as { watch: string; left: number; last: Order | null; enteredMs: number },
     events: {} as EventsOf<typeof takerMessages>,
   },
 }).createMachine({
-  context: { watch: '', left: 0, last: null },
+  context: { watch: '', left: 0, last: null, enteredMs: 0 },
   on: {
     watch: {
       actions: [
         assign(({ event }) => ({ watch: event.message.id, left: event.payload.orders, last: null })),
-        perform(() => effect.chunk(null)),
+        perform(() => effect.chunk(0)),
       ],
     },
     order: {
       actions: [
-        assign(({ context, event }) => ({ left: context.left - 1, last: event.payload })),
+        assign(({ context, event }) => ({ left: context.left - 1, last: event.payload, enteredMs: instantMs() })),
         perform(({ context }) =>
-          context.left > 0 ? effect.chunk(null, context.watch) : effect.reply(null, context.watch),
+          context.left > 0
+            ? effect.chunk(context.enteredMs, context.watch)
+            : effect.reply(context.enteredMs, context.watch),
         ),
       ],
     },
@@ -117,6 +131,32 @@ const taking = setup({
 const taker = defineActor({ kind: 'bench-taker', messages: takerMessages, logic: taking });
 /** The same with a state that is kept. */
 const keeper = defineActor({ kind: 'bench-keeper', messages: takerMessages, logic: taking, persist: 'snapshot' });
+
+const counterMessages = {
+  order: { payload: order },
+  count: { payload: z.object({}), reply: z.number() },
+};
+
+const counting = setup({
+  types: { context: {} as { orders: number; last: Order | null }, events: {} as EventsOf<typeof counterMessages> },
+}).createMachine({
+  context: { orders: 0, last: null },
+  on: {
+    order: { actions: assign(({ context, event }) => ({ orders: context.orders + 1, last: event.payload })) },
+    count: { actions: perform(({ context }) => effect.reply(context.orders)) },
+  },
+});
+
+/** Counts durable orders, and falls asleep soon. */
+const sleeper = defineActor({
+  kind: 'bench-sleeper',
+  messages: counterMessages,
+  logic: counting,
+  persist: 'snapshot',
+  passivateAfterMs: 250,
+});
+/** The same, awake for as long as a bench runs. */
+const counter = defineActor({ kind: 'bench-counter', messages: counterMessages, logic: counting, persist: 'snapshot' });
 
 /** One player more than there are threads: two of them share one. */
 export const threads = 2;
@@ -132,5 +172,7 @@ export default defineApp({
     },
     { id: 'takers', strategy: 'dynamic', onDemand: true, child: { actor: taker } },
     { id: 'keepers', strategy: 'dynamic', onDemand: true, child: { actor: keeper } },
+    { id: 'sleepers', strategy: 'dynamic', onDemand: true, child: { actor: sleeper } },
+    { id: 'counters', strategy: 'dynamic', onDemand: true, child: { actor: counter } },
   ],
 });

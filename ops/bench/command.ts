@@ -9,6 +9,7 @@ import { exitCodes } from '../exit-codes.ts';
 
 interface HotPathFlags {
   readonly only: readonly string[];
+  readonly engine: readonly string[];
   readonly quick?: true;
   readonly out?: string;
   readonly output: OutputFormat;
@@ -24,29 +25,38 @@ export function benchCommand(): Command {
 function hotPathCommand(): Command {
   return new Command('hot-path')
     .description(
-      'tell, ask, gRPC ask and durable tell beside XState, MessagePort, grpc-js and BullMQ; exit 1 below a bar',
+      'tell, ask, gRPC ask and durable tell beside XState, MessagePort, grpc-js and BullMQ on one engine; what ' +
+        'passivated actors cost; recovery of a thread. Exit 1 where a bar is missed',
     )
-    .option('--only <name>', 'one bench; may be given again', (name, names: readonly string[]) => [...names, name], [])
+    .option('--only <name>', 'one bench; may be given again', gathered, [])
+    .option('--engine <name>', 'durable tells on this engine only: redis or embedded; may be given again', gathered, [])
     .option('--quick', 'fewer messages and runs; the ratios are rough')
     .option('--out <file>', 'write the report as JSON')
     .addOption(outputOption())
     .action(async (flags: HotPathFlags) => {
       const { benchNames, runHotPath } = await import('./hot-path.ts');
       const { textOfReport } = await import('./report.ts');
-      for (const name of flags.only)
-        if (!benchNames.some((known) => known === name))
-          throw usageFault(
-            `there is no bench ${name}${suggestion(name, benchNames)}`,
-            `known: ${benchNames.join(', ')}`,
-          );
-      const only = benchNames.filter((name) => flags.only.length === 0 || flags.only.includes(name));
-      const signal = endSignal();
-      const report = await runHotPath({ only, quick: flags.quick === true, clock: systemClock, signal, say });
+      const { benchEngines } = await import('./engine-server.ts');
+      const only = chosen('bench', benchNames, flags.only);
+      const engines = chosen('engine', benchEngines, flags.engine);
+      const size = flags.quick === true ? 'quick' : 'full';
+      const report = await runHotPath({ only, engines, size, clock: systemClock, signal: endSignal(), say });
       if (flags.out !== undefined) write(flags.out, `${JSON.stringify(report, null, 2)}\n`);
       if (flags.output === 'table') print(textOfReport(report));
       else printJson(report, flags.output);
       if (!report.passed) process.exitCode = exitCodes.failed;
     });
+}
+
+const gathered = (name: string, names: readonly string[]): readonly string[] => [...names, name];
+
+/** Those of the known that were named; all where none was. */
+function chosen<Name extends string>(what: string, known: readonly Name[], named: readonly string[]): readonly Name[] {
+  const names: readonly string[] = known;
+  for (const name of named)
+    if (!names.includes(name))
+      throw usageFault(`there is no ${what} ${name}${suggestion(name, names)}`, `known: ${names.join(', ')}`);
+  return known.filter((name) => named.length === 0 || named.includes(name));
 }
 
 /** Aborted by Ctrl-C, and by who else wants this process to end. */

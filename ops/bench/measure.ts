@@ -5,6 +5,9 @@ import type { Clock } from '../../runtime/clock.ts';
 /** Longest that one run may take, in milliseconds. */
 export const benchRunMs = 300_000;
 
+/** Pause before a message that is to meet an idle system, in milliseconds. */
+export const idleMs = 4;
+
 /** Does so many messages with so many open at a time; resolves when all are done. */
 export type Side = (messages: number, inFlight: number) => Promise<void>;
 

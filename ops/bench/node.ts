@@ -1,9 +1,9 @@
 import { extname } from 'node:path';
 import type { Clock } from '../../runtime/clock.ts';
-import { type OpenEngineOptions, openEngine } from '../../runtime/engines/index.ts';
+import { openEngine } from '../../runtime/engines/index.ts';
 import { createRuntime, type Runtime } from '../../runtime/runtime.ts';
 import { createTree } from '../../supervisors/index.ts';
-import app, { threads } from './app.ts';
+import app, { threads as usualThreads } from './app.ts';
 
 export interface BenchNode {
   readonly runtime: Runtime;
@@ -18,9 +18,9 @@ const drainMs = 2_000;
 export async function startBenchNode(
   engineUrl: string,
   clock: Clock,
-  options: Pick<OpenEngineOptions, 'dataDir'> = { dataDir: '' },
+  { threads = usualThreads }: { readonly threads?: number } = {},
 ): Promise<BenchNode> {
-  const opened = await openEngine(engineUrl, { ...options, namespace: 'bench', shards, clock });
+  const opened = await openEngine(engineUrl, { dataDir: '', namespace: 'bench', shards, clock });
   try {
     const appUrl = new URL(`./app${extname(import.meta.url)}`, import.meta.url).href;
     const runtime = await createRuntime({ app, appUrl, engine: opened.engine, shards, threads, clock });

@@ -20,7 +20,9 @@ export interface Line extends Comparison {
 export interface Remark {
   readonly name: string;
   readonly value: number;
-  readonly unit: 'messages/s' | 'ms';
+  readonly unit: 'ms' | 'MB' | 'times';
+  /** The greatest value; absent for a number that only informs. */
+  readonly atMost?: number;
 }
 
 export interface Machine {
@@ -55,6 +57,10 @@ export function meetsBar({ bar, ratio }: Pick<Line, 'bar' | 'ratio'>): boolean {
   return bar === undefined || ratio >= bar;
 }
 
+export function staysBelow({ value, atMost }: Pick<Remark, 'value' | 'atMost'>): boolean {
+  return atMost === undefined || value <= atMost;
+}
+
 /** The table that people read. */
 export function textOfReport(report: Report): string {
   const { machine, runs, payloadBytes, lines, remarks, skipped } = report;
@@ -66,7 +72,7 @@ export function textOfReport(report: Report): string {
     line.bareSide,
     line.ratio.toFixed(2),
     line.bar === undefined ? '' : `≥ ${line.bar}`,
-    line.bar === undefined ? '' : meetsBar(line) ? paint('met', 'green') : paint('MISSED', 'red'),
+    line.bar === undefined ? '' : verdict(meetsBar(line)),
   ]);
   return [
     `${machine.cores} cores (${machine.processor}), Node ${machine.node}, ${machine.platform}; payload ${payloadBytes} bytes; median of ${runs} runs in turns; messages/s`,
@@ -77,8 +83,12 @@ export function textOfReport(report: Report): string {
   ].join('\n');
 }
 
-function textOfRemark({ name, value, unit }: Remark): string {
-  return `${name}: ${unit === 'ms' ? `${value.toFixed(2)} ms` : `${rate(value)} messages/s`}`;
+function textOfRemark(remark: Remark): string {
+  const { name, value, unit, atMost } = remark;
+  const text = `${name}: ${value.toFixed(2)} ${unit}`;
+  return atMost === undefined ? text : `${text} (≤ ${atMost}: ${verdict(staysBelow(remark))})`;
 }
+
+const verdict = (met: boolean): string => (met ? paint('met', 'green') : paint('MISSED', 'red'));
 
 const rate = (perSecond: number): string => Math.round(perSecond).toLocaleString('en');

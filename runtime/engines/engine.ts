@@ -151,6 +151,8 @@ export interface TransportJob {
 }
 
 export interface MailboxTransport {
+  /** Calls of this process reach the engine in the order in which they are made: a fetch finds the add before it. */
+  readonly keepsOrder?: boolean;
   /** Adds one job at the tail. */
   add(shard: string, data: string): Promise<void>;
   /** Takes the first waiting job, without blocking. */

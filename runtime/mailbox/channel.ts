@@ -36,6 +36,11 @@ export interface ChannelOptions {
   readonly writer: string;
   readonly transport: MailboxTransport;
   readonly clock: Clock;
+  /**
+   * Called when a write was sent to an engine that keeps the order of calls: a fetch that is sent now finds it, a round
+   * trip before its acknowledgement.
+   */
+  readonly onSent: (shard: string) => void;
   /** Called after each write that an engine acknowledged. */
   readonly onWritten: (shard: string) => void;
 }
@@ -128,7 +133,9 @@ export class ChannelWriter {
     try {
       for (let attempt = 1; attempt === 1 || !this.#closed; attempt++) {
         try {
-          await transport.add(shard, data);
+          const added = transport.add(shard, data);
+          if (transport.keepsOrder === true) this.#options.onSent(shard);
+          await added;
           return undefined;
         } catch (error) {
           if (attempt === 1 && error instanceof EngineDown)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { compare, keepOpen, median, type Side } from '../../ops/bench/measure.ts';
-import { meetsBar, type Report, textOfReport } from '../../ops/bench/report.ts';
+import { meetsBar, type Report, staysBelow, textOfReport } from '../../ops/bench/report.ts';
 import { systemClock } from '../../runtime/clock.ts';
 
 const plan = { messages: 8, inFlight: 2, runs: 3, clock: systemClock, signal: new AbortController().signal };
@@ -63,6 +63,12 @@ test('a ratio below its bar is a missed bar, a line without one only informs', (
   assert.equal(meetsBar({ ratio: 0.1 }), true);
 });
 
+test('a number above its limit is a missed bar, one without a limit only informs', () => {
+  assert.equal(staysBelow({ value: 1.51, atMost: 1.5 }), false);
+  assert.equal(staysBelow({ value: 1.5, atMost: 1.5 }), true);
+  assert.equal(staysBelow({ value: 1_000 }), true);
+});
+
 test('the text names machine, bars, verdicts, remarks and what was skipped', () => {
   const rates = { ours: [1], bare: [4], oursPerSecond: 1_000, barePerSecond: 4_000, ratio: 0.25 };
   const report: Report = {
@@ -70,7 +76,11 @@ test('the text names machine, bars, verdicts, remarks and what was skipped', () 
     runs: 5,
     payloadBytes: 200,
     lines: [{ bench: 'a tell', bareSide: 'XState', inFlight: 256, messages: 10, bar: 0.5, ...rates }],
-    remarks: [{ name: 'p50', value: 1.234, unit: 'ms' }],
+    remarks: [
+      { name: 'p50', value: 1.234, unit: 'ms' },
+      { name: 'RSS', value: 21, unit: 'MB', atMost: 20 },
+      { name: 'latency', value: 1.2, unit: 'times', atMost: 1.5 },
+    ],
     skipped: [{ bench: 'durable tell', reason: 'no server' }],
     passed: false,
   };
@@ -83,6 +93,8 @@ test('the text names machine, bars, verdicts, remarks and what was skipped', () 
     '≥ 0.5',
     'MISSED',
     'p50: 1.23 ms',
+    'RSS: 21.00 MB (≤ 20: MISSED)',
+    'latency: 1.20 times (≤ 1.5: met)',
     'skipped: durable tell: no server',
   ])
     assert.ok(text.includes(part), `"${part}" is missing in:\n${text}`);

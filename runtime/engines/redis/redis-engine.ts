@@ -45,6 +45,7 @@ export function createRedisEngine(options: RedisEngineOptions): Engine {
 
   return {
     transport: {
+      keepsOrder: true,
       add: async (shard, data) => opened().add(shard, data),
       fetch: async (shard) => opened().fetch(shard),
       acknowledge: async (shard, jobId) => opened().acknowledge(shard, jobId),
