@@ -96,9 +96,13 @@ export class Activation {
     return this.#hand.length + this.#uncommittedTurns;
   }
 
+  /** Its logic has this shape; known before the first turn is recorded. */
+  shaped(shape: string): void {
+    this.#recorder.shaped(shape);
+  }
+
   /** The thread has it: mail can flow. */
-  started(shape: string): void {
-    this.#recorder.started(shape);
+  started(): void {
     this.status = 'running';
     for (const timer of this.#timers.list()) this.#timers.arm(timer);
     this.#outputs.resume();

@@ -155,7 +155,7 @@ export class Directory implements Activations {
           { address, kind: definition.kind },
           'the logic has changed since this snapshot was written; it was restored because its state still exists',
         );
-      activation.started(shape);
+      activation.started();
       for (const finish of [...(this.#runningWaiters.get(address) ?? [])]) finish();
     } catch (fault) {
       const { error, restore } = fault as { error: ErrorData; restore: boolean };
@@ -233,6 +233,7 @@ export class Directory implements Activations {
       if (activation === undefined) continue;
       switch (message.from) {
         case 'started':
+          activation.shaped(message.shape);
           this.#starting.get(activation.number)?.resolve(message.shape);
           break;
         case 'startFailed':

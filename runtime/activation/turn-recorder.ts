@@ -61,8 +61,8 @@ export class TurnRecorder {
     this.#wakeful = options.stored === undefined ? false : undefined;
   }
 
-  /** The logic runs in this shape. */
-  started(shape: string): void {
+  /** The logic has this shape. */
+  shaped(shape: string): void {
     this.#shape = shape;
   }
 

@@ -28,6 +28,8 @@ export class Delayed {
   #nextMs = Number.POSITIVE_INFINITY;
   #cancel: Cancel = () => undefined;
   #reading = false;
+  /** Something came due while due mail was being read. */
+  #again = false;
   #open = true;
 
   constructor(options: DelayedOptions) {
@@ -75,15 +77,20 @@ export class Delayed {
 
   async #armFirst(): Promise<void> {
     const { store, shard } = this.#options;
-    this.#nextMs = Number.POSITIVE_INFINITY;
     const [first] = await store.ranked(shard, 'delayed', Number.MAX_SAFE_INTEGER, 1);
     if (first !== undefined) this.#arm(first.score);
   }
 
   /** Hands on what is due; a failed read is tried again. */
   async #collect(): Promise<void> {
-    if (this.#reading || !this.#open) return;
+    // Its timer is spent: what is entered from here on arms its own.
+    this.#nextMs = Number.POSITIVE_INFINITY;
+    if (this.#reading || !this.#open) {
+      this.#again = true;
+      return;
+    }
     this.#reading = true;
+    this.#again = false;
     const { store, shard, now, settled, onDue } = this.#options;
     try {
       // What is handed on and not committed yet would be found again.
@@ -100,10 +107,10 @@ export class Delayed {
       await settled();
       await this.#armFirst();
     } catch {
-      this.#nextMs = Number.POSITIVE_INFINITY;
       this.#arm(now() + 1_000);
     } finally {
       this.#reading = false;
+      if (this.#again) void this.#collect();
     }
   }
 }

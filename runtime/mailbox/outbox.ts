@@ -41,6 +41,7 @@ export class Outbox {
   readonly #options: OutboxOptions;
   readonly #targets = new Map<string, Target>();
   #open = true;
+  #isLoaded = false;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -61,7 +62,13 @@ export class Outbox {
       const target = this.#target(list.slice(outboxList('').length));
       for (const entry of await store.head(shard, list, await store.length(shard, list))) target.entries.push(entry);
     }
+    this.#isLoaded = true;
     for (const name of this.#targets.keys()) this.flush(name);
+  }
+
+  /** Whether it knows what a former owner left: what is entered before that would be sent ahead of it. */
+  get isLoaded(): boolean {
+    return this.#isLoaded;
   }
 
   /** Numbers an envelope; commit the operations, then call `committed`. */

@@ -172,13 +172,20 @@ export class Parking {
       const tails = [...lot.tails];
       await from.settled();
       const mails: Mail[] = [];
+      const loaded = [...lot.loaded];
       for (const lane of lanes.keys()) {
         const room = limits.parkedPageEnvelopes - mails.length;
-        if (room > 0 && tails[lane] !== lot.loaded[lane])
-          mails.push(...(await this.#loadLane(address, lot, lane, tails[lane] as number, room, from)));
+        if (room > 0 && tails[lane] !== loaded[lane]) {
+          const read = await this.#readLane(address, lane, loaded[lane] as number, tails[lane] as number, room, from);
+          mails.push(...read.mails);
+          loaded[lane] = read.upTo;
+        }
       }
+      // Only now: where one read fails, all of it is read again.
+      if (this.#lots.get(address) !== lot) return [];
+      for (const lane of lanes.keys()) lot.loaded[lane] = loaded[lane] as number;
       lot.inMemory += mails.length;
-      return this.#lots.get(address) === lot ? mails : [];
+      return mails;
     } finally {
       lot.loading = false;
     }
@@ -190,27 +197,24 @@ export class Parking {
     return lot === undefined ? [] : this.#leaveIfEmpty(address, lot);
   }
 
-  async #loadLane(
+  async #readLane(
     address: Address,
-    lot: Lot,
     lane: number,
+    after: number,
     tail: number,
     room: number,
     { store, shard }: { readonly store: ShardStore; readonly shard: string },
-  ): Promise<Mail[]> {
+  ): Promise<{ readonly mails: Mail[]; readonly upTo: number }> {
     const prefix = parkedPrefix(address, lane);
-    const rows = await store.page(shard, 'parked', parkedKey(address, lane, lot.loaded[lane] as number), room);
     const mails: Mail[] = [];
-    for (const { key, value } of rows) {
+    for (const { key, value } of await store.page(shard, 'parked', parkedKey(address, lane, after), room)) {
       const seq = positionOf(key);
       if (!key.startsWith(prefix) || seq > tail) break;
-      const place: RowPlace = { at: 'row', lane, seq, epoch: this.#epoch };
-      mails.push({ ...decodeParked(value), place });
-      lot.loaded[lane] = seq;
+      mails.push({ ...decodeParked(value), place: { at: 'row', lane, seq, epoch: this.#epoch } });
     }
+    const last = mails.at(-1)?.place;
     // Fewer than fit: everything up to the tail was read.
-    if (mails.length < room) lot.loaded[lane] = tail;
-    return mails;
+    return { mails, upTo: mails.length < room || last?.at !== 'row' ? tail : last.seq };
   }
 
   #nextPlace(lot: Lot, { envelope }: Mail): RowPlace {

@@ -161,8 +161,7 @@ export class Shard {
 
   /** Numbers an outgoing envelope. The shard must be held. */
   enterOutbox(target: string, envelope: Mail['envelope']): ReturnType<Outbox['enter']> {
-    // Before its outbox is loaded, what stands in it would be sent behind this.
-    if (this.#tenure?.ready !== true) throw new Error(`shard ${this.name} is not held`);
+    if (this.#tenure?.outbox.isLoaded !== true) throw new Error(`shard ${this.name} is not held`);
     return this.#tenure.outbox.enter(target, envelope);
   }
 

@@ -28,7 +28,8 @@ export function take(taken: Taken, n: number, prev: number): Taken {
   while (index > 0 && (taken[index - 1] as readonly [number, number])[0] >= n) index--;
   const before = taken[index - 1];
   const after = taken[index];
-  const joinsBefore = before !== undefined && before[1] === prev;
+  // A sender whose shard was rolled back names a predecessor before the last one taken.
+  const joinsBefore = before !== undefined && before[1] >= prev;
   const joinsAfter = after !== undefined && after[0] === n;
   const run: [number, number] = [joinsBefore ? before[0] : prev, joinsAfter ? after[1] : n];
   return [...taken.slice(0, joinsBefore ? index - 1 : index), run, ...taken.slice(joinsAfter ? index + 1 : index)];
