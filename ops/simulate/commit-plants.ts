@@ -173,6 +173,12 @@ export const commitPlants: Plants = {
     what: 'what a turn tells is not part of its commit',
     plant: recommitted((operations) => operations.filter((operation) => !isOutbox(operation))),
   },
+  'keys-forgotten': {
+    what: 'idempotency keys are not stored',
+    plant: recommitted((operations) =>
+      operations.filter((operation) => !('table' in operation && operation.table === 'idem')),
+    ),
+  },
   'park-without-taken': {
     what: 'mail is parked, and not marked as taken',
     plant: recommitted((operations) =>

@@ -33,6 +33,7 @@ const types: Readonly<Partial<Record<Operation, string>>> = {
   'durable-put': 'put',
   prior: 'append',
   delayed: 'append',
+  keyed: 'append',
 };
 
 /** Order binds only what one sender sends in one class: it signs each with another name. */
@@ -110,10 +111,11 @@ export class Load {
     if (connection === undefined) return void this.#waiting.push({ send, attempt });
     if (attempt === 1) this.#left -= 1;
     const ephemeral = send.operation === 'put';
-    const sender = `s${send.sender}.${connection.number}${classOf(send)}`;
-    const line = `${sender} ${send.to}`;
-    const n = this.#numbers.get(line) ?? 0;
-    this.#numbers.set(line, n + 1);
+    const { key } = send;
+    // Whoever sends it, a message of one key is the same message.
+    const sender =
+      key === undefined ? `s${send.sender}.${connection.number}${classOf(send)}` : `${senders.keyed}${key}`;
+    const n = key === undefined ? this.#nextNumber(`${sender} ${send.to}`) : 0;
     const sent: Sent = {
       send,
       sender,
@@ -133,6 +135,7 @@ export class Load {
       delivery: ephemeral ? 'at-most-once' : 'at-least-once',
       ...(send.priority === undefined ? {} : { priority: send.priority }),
       ...(send.delayMs === undefined ? {} : { delayMs: send.delayMs }),
+      ...(key === undefined ? {} : { idempotencyKey: `key-${key}` }),
     } as const;
     const { timeoutMs } = send;
     if (timeoutMs === undefined)
@@ -152,6 +155,12 @@ export class Load {
         },
         (error: unknown) => this.#failed(sent, error),
       );
+  }
+
+  #nextNumber(line: string): number {
+    const n = this.#numbers.get(line) ?? 0;
+    this.#numbers.set(line, n + 1);
+    return n;
   }
 
   #connect(sender: number): Connection | undefined {

@@ -8,6 +8,7 @@ export const operations = [
   'durable-put',
   'prior',
   'delayed',
+  'keyed',
   'spread',
   'remind',
   'forget',
@@ -50,6 +51,8 @@ export interface PlannedSend {
   readonly priority?: Priority;
   /** Of `delayed`, which keeps no order. */
   readonly delayMs?: number;
+  /** Of `keyed`: all messages of one key are one message. */
+  readonly key?: number;
 }
 
 export interface PlannedFault {
@@ -80,6 +83,8 @@ const sendCount = 540;
 /** Weights of what costs much, or counts for little. */
 const rare: Readonly<Partial<Record<Operation, number>>> = { stumble: 0.3, put: 0.8 };
 const sendersMax = 4;
+/** Idempotency keys of one seed. */
+const keys = 12;
 
 /** What a seed stands for. */
 export function planOf(seed: number): Plan {
@@ -122,19 +127,21 @@ function sendsOf(random: SeededRandom, spanMs: number): PlannedSend[] {
     const sender = random.whole(0, senders - 1);
     for (let index = 0; index < burst; index += 1) {
       const operation = draw();
+      const detail = detailOf(operation, random, ledgers);
       const to =
         operation === 'relay'
           ? '/relay'
           : operation === 'query'
             ? `/askers/a${random.whole(0, 1)}`
-            : `/ledgers/l${random.whole(0, ledgers - 1)}`;
+            : // A key belongs to its receiver.
+              `/ledgers/l${detail.key === undefined ? random.whole(0, ledgers - 1) : detail.key % ledgers}`;
       sends.push({
         index: sends.length,
         atMs,
         sender,
         operation,
         to,
-        ...detailOf(operation, random, ledgers),
+        ...detail,
       });
     }
     atMs += -Math.log(1 - random.next()) * ((spanMs * 7.5) / sendCount);
@@ -146,10 +153,12 @@ function detailOf(
   operation: Operation,
   random: SeededRandom,
   ledgers: number,
-): Pick<PlannedSend, 'payload' | 'timeoutMs' | 'priority' | 'delayMs'> {
+): Pick<PlannedSend, 'payload' | 'timeoutMs' | 'priority' | 'delayMs' | 'key'> {
   switch (operation) {
     case 'prior':
       return { payload: {}, priority: random.pick(['high', 'low']) };
+    case 'keyed':
+      return { payload: {}, key: random.whole(0, keys - 1) };
     case 'delayed':
       return { payload: {}, delayMs: random.pick([5, 200, 2_500]) };
     case 'put':

@@ -7,8 +7,11 @@ import type { Channels } from './channels.ts';
 import { decodedActor, keyOf } from './stored.ts';
 import type { Violations } from './verdict.ts';
 
-/** Suffix of a sender whose messages may come again, or in any order: repeats of an invocation; delayed messages. */
-export const senders = { ephemeral: '?', repeating: '??', unordered: '~' } as const;
+/**
+ * How a sender signs what is not judged like the rest. Suffixes: ephemeral messages, repeats of an invocation, delayed
+ * messages, which keep no order. Prefix: all messages of one idempotency key.
+ */
+export const senders = { ephemeral: '?', repeating: '??', unordered: '~', keyed: 'key ' } as const;
 
 export class States {
   readonly #violations: Violations;
@@ -69,7 +72,7 @@ export class States {
   #apply(address: string, sender: string, n: number, key: string): void {
     const doubtful = this.#isDoubtful(sender);
     if (this.#applied.has(key) && !doubtful && !sender.endsWith(senders.repeating))
-      this.#violations.add('once', `${key} was applied twice`);
+      this.#violations.add(sender.startsWith(senders.keyed) ? 'idempotency' : 'once', `${key} was applied twice`);
     this.#applied.add(key);
     // Channels of one node's epochs have no order between them; a relay is another sender after each restart.
     const place = `${address} ${sender} ${this.#channels.writerOf(key)}`;

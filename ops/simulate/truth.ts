@@ -234,6 +234,8 @@ export class Truth {
     this.taken += 1;
     if (key !== undefined) this.#taken.add(key);
     if (stateless.has(to) || key === undefined || this.#states.holds(key)) return;
+    // The fate of a repeat under one key is that of the first.
+    if (key.includes(` ${senders.keyed}`)) return;
     if (stored?.tables.get('dead')?.has(id) === true || isParked(stored, id)) return;
     // A gap is written off as a whole, with whatever of it the engine still held.
     if (this.#channels.wasRolledBack(shard)) return;

@@ -10,6 +10,7 @@ export const checkNames = [
   'output',
   'timer',
   'ask',
+  'idempotency',
   'progress',
   'bounds',
   'blame',

@@ -79,6 +79,7 @@ describe('simulation', () => {
     ['output-before-commit', 'output'],
     ['timer-without-gen', 'timer'],
     ['ask-never-settled', 'ask'],
+    ['keys-forgotten', 'idempotency'],
     ['no-adoption', 'progress'],
     ['marks-that-never-join', 'bounds'],
     ['blame-of-the-innocent', 'blame'],
