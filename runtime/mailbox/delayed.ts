@@ -2,6 +2,7 @@ import type { Cancel, Clock } from '../clock.ts';
 import type { ShardStore, StoreOperation } from '../engines/engine.ts';
 import type { Envelope } from '../envelope.ts';
 import { limits } from '../limits.ts';
+import type { Log } from '../log.ts';
 import type { Mail } from './mail.ts';
 import { decodeParked } from './parked-row.ts';
 
@@ -9,6 +10,7 @@ export interface DelayedOptions {
   readonly shard: string;
   readonly store: ShardStore;
   readonly clock: Clock;
+  readonly log: Log;
   /** Engine time, milliseconds. */
   readonly now: () => number;
   /** Resolves when what was submitted before is stored. */
@@ -91,7 +93,7 @@ export class Delayed {
     }
     this.#reading = true;
     this.#again = false;
-    const { store, shard, now, settled, onDue } = this.#options;
+    const { store, shard, now, settled } = this.#options;
     try {
       // What is handed on and not committed yet would be found again.
       await settled();
@@ -100,9 +102,9 @@ export class Delayed {
       if (!this.#open) return;
       this.#count -= members.length;
       if (members.length > 0)
-        onDue(
-          rows.flatMap((row) => (row === undefined ? [] : [mailOf(row)])),
-          members.flatMap(({ member }) => leaveOperations(member)),
+        this.#handOn(
+          members.map(({ member }) => member),
+          rows,
         );
       await settled();
       await this.#armFirst();
@@ -113,19 +115,35 @@ export class Delayed {
       if (this.#again) void this.#collect();
     }
   }
+
+  #handOn(ids: readonly string[], rows: readonly (string | undefined)[]): void {
+    const { shard, log, onDue } = this.#options;
+    const mails: Mail[] = [];
+    const operations: StoreOperation[] = [];
+    for (const [index, id] of ids.entries()) {
+      const mail = mailOf(rows[index]);
+      if (mail !== undefined) mails.push(mail);
+      else log.error({ shard, id }, 'a delayed message is damaged; its row stays in the table "delayed"');
+      operations.push(...leaveOperations(id, mail !== undefined));
+    }
+    onDue(mails, operations);
+  }
 }
 
-function leaveOperations(id: string): StoreOperation[] {
-  return [
-    { op: 'delete', table: 'delayed', key: id },
-    { op: 'unrank', index: 'delayed', member: id },
-  ];
+function leaveOperations(id: string, isWhole: boolean): StoreOperation[] {
+  const unranked: StoreOperation = { op: 'unrank', index: 'delayed', member: id };
+  return isWhole ? [{ op: 'delete', table: 'delayed', key: id }, unranked] : [unranked];
 }
 
-function mailOf(row: string): Mail {
-  const { envelope, errors } = decodeParked(row);
-  const { notBeforeMs: _passed, ...due } = envelope;
-  return { envelope: due, errors };
+function mailOf(row: string | undefined): Mail | undefined {
+  try {
+    if (row === undefined) return undefined;
+    const { envelope, errors } = decodeParked(row);
+    const { notBeforeMs: _passed, ...due } = envelope;
+    return { envelope: due, errors };
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether an envelope is to wait still. */

@@ -65,3 +65,24 @@ export function decodeParked(value: string): { readonly envelope: Envelope; read
 }
 
 export const emptyTails = (): number[] => lanes.map(() => firstPosition);
+
+/** Positions that a damaged row is taken to have used: more than any address has. */
+const damagedPositions = 1_000_000_000_000;
+
+/** Reads a row of the table `park`. A damaged one holds its address, so that nothing is guessed and nothing is lost. */
+export function parkRowOf(text: string): ParkRow {
+  try {
+    const row = JSON.parse(text) as Partial<ParkRow> | null;
+    const isRow = (list: unknown): list is number[] =>
+      Array.isArray(list) && list.length === lanes.length && list.every(Number.isSafeInteger);
+    if (isRow(row?.tails) && isRow(row?.handled)) return row as ParkRow;
+  } catch {
+    // Told below, as any other damage.
+  }
+  const advice = 'what is stored about its parked mail is damaged; resume it to read the mail that is there';
+  return {
+    tails: emptyTails().map((tail) => tail + damagedPositions),
+    handled: emptyTails(),
+    hold: { why: 'paused', text: advice },
+  };
+}

@@ -24,6 +24,7 @@ import {
   parkedKey,
   parkedOperation,
   parkedPrefix,
+  parkRowOf,
   positionOf,
 } from './parked-row.ts';
 
@@ -55,7 +56,7 @@ export class Parking {
   constructor(epoch: number, rows: ReadonlyMap<string, string>, nowMs: number) {
     this.#epoch = epoch;
     for (const [address, text] of rows) {
-      const { tails, handled, hold } = JSON.parse(text) as ParkRow;
+      const { tails, handled, hold } = parkRowOf(text);
       const over = hold === undefined || hold.why === 'unreadable' || (hold.untilMs ?? nowMs) < nowMs;
       this.#lots.set(address as Address, {
         tails: [...tails],

@@ -47,6 +47,12 @@ export function encodeTaken(taken: Taken): string {
   return JSON.stringify(taken);
 }
 
+/** @throws Error when the text is no mark */
 export function decodeTaken(text: string | undefined): Taken {
-  return text === undefined ? nothingTaken : (JSON.parse(text) as Taken);
+  if (text === undefined) return nothingTaken;
+  try {
+    return JSON.parse(text) as Taken;
+  } catch (cause) {
+    throw new Error(`a stored mark of taken messages is damaged: ${text.slice(0, 80)}`, { cause });
+  }
 }

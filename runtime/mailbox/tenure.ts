@@ -107,6 +107,7 @@ export async function createTenure(options: TenureOptions): Promise<Tenure> {
       shard,
       store: engine.store,
       clock,
+      log,
       now: options.now,
       settled: options.settled,
       onDue: options.onDelayed,

@@ -134,6 +134,31 @@ describe('parking', () => {
     await world.close();
   });
 
+  test('damaged rows keep no shard from being taken, and lose nothing that can be read', async (t) => {
+    const space = createMemorySpace();
+    const first = await startWorld(t, { app: 'courier', space });
+    await first.runtime.activations.pause(a, 'for now');
+    for (const n of numbers(3)) await note(first, n);
+    await note(first, 9, { delayMs: 2_000 });
+    await eventually(
+      async () => [await rows(first.engine, 'parked'), await rows(first.engine, 'delayed')],
+      ([parked, delayed]) => parked === 3 && delayed === 1,
+    );
+    first.abandon();
+    for (const { tables } of [...space.namespaces.values()].flatMap(({ shards: all }) => [...all.values()])) {
+      tables.get('park')?.set(a, '{"tails":');
+      for (const id of tables.get('delayed')?.keys() ?? []) tables.get('delayed')?.set(id, 'x');
+    }
+    const second = await startWorld(t, { app: 'courier', space, succeeds: first.runtime.nodeEpoch });
+    assert.match(second.runtime.inspection.parked()[0]?.hold?.text ?? '', /damaged/);
+    await second.runtime.activations.resume(a);
+    await note(second, 3);
+    assert.deepEqual(await notes(second, 4), numbers(4));
+    await note(second, 4, { delayMs: 2_000 });
+    assert.deepEqual(await notes(second, 5), numbers(5), 'the damaged one, due before, holds nothing up');
+    await second.close();
+  });
+
   test('the more urgent go first, each class in its order, parked or not', async (t) => {
     const world = await startWorld(t, { app: 'courier' });
     await notes(world, 0);
