@@ -114,7 +114,7 @@ function judgeLedger(address: string, { context, value }: Stored, truth: Truth, 
       'timer',
       `${address} is ${String(value)} after ${settlings[0]} settlings of which ${settlings[1]} ended`,
     );
-  for (const what of blamed)
+  for (const what of truth.mayBeCharged(address) ? [] : blamed)
     violations.add('blame', `${address} was given ${what} with attempts, though it never fails`);
 }
 

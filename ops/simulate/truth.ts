@@ -28,6 +28,8 @@ export class Truth {
   readonly #taken = new Set<string>();
   readonly #epochs = new Map<string, number>();
   readonly #lastEpoch = new Map<string, number>();
+  /** Shards whose owner ended while it may have tried a message. */
+  readonly #tried = new Set<string>();
   readonly #channels: Channels;
   readonly #states: States;
   /** The last rollback of each shard. */
@@ -108,6 +110,8 @@ export class Truth {
         acquire: noted('acquire', leases.acquire, (answer) => {
           if (!('nonce' in answer)) return 'held';
           this.#epochs.set(`${answer.shard} ${answer.nonce}`, answer.epoch);
+          // The third in a row, whose former owner had tried messages, may charge the one that was named.
+          if (answer.uncleanInRow > 2) this.#tried.add(answer.shard);
           return `${answer.clean ? 'clean' : 'unclean'} ${answer.epoch}`;
         }),
         renew: noted('renew', leases.renew, (answer) => (answer === undefined ? 'lost' : 'renewed')),
@@ -151,6 +155,11 @@ export class Truth {
   /** Whether the engine lost writes of an address's shard at or after this time. */
   wasRolledBack(address: string, sinceMs: number): boolean {
     return (this.#rollbacks.get(this.shardOf(address)) ?? -1) >= sinceMs;
+  }
+
+  /** Whether a message to this address may have been charged with the death of its node. */
+  mayBeCharged(address: string): boolean {
+    return this.#tried.has(this.shardOf(address));
   }
 
   /** Whether the engine lost writes at either end of a channel. */

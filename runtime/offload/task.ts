@@ -1,6 +1,8 @@
-import type { Transferable } from 'node:worker_threads';
 import { TroupeError } from '../errors.ts';
 import { limits } from '../limits.ts';
+
+/** What a task can hand over instead of copying it. */
+export type Movable = ArrayBuffer;
 
 /** What a task is told besides its data. */
 export interface TaskContext {
@@ -10,7 +12,7 @@ export interface TaskContext {
    */
   readonly id: string;
   /** Marks a buffer of the result to be moved out instead of copied, and returns it. */
-  move<T extends Transferable>(item: T): T;
+  move<T extends Movable>(item: T): T;
 }
 
 /**

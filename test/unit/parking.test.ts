@@ -140,6 +140,8 @@ describe('parking', () => {
     await first.runtime.activations.pause(a, 'for now');
     for (const n of numbers(3)) await note(first, n);
     await note(first, 9, { delayMs: 2_000 });
+    // What had come when the address is held is parked at once.
+    await first.runtime.activations.pause(a, 'for now');
     await eventually(
       async () => [await rows(first.engine, 'parked'), await rows(first.engine, 'delayed')],
       ([parked, delayed]) => parked === 3 && delayed === 1,
