@@ -113,6 +113,27 @@ export interface UnscheduleEffect {
   readonly id: string;
 }
 
+/**
+ * Sets the message in hand aside, unanswered, to be handled later. The turn is otherwise a turn like others: what it
+ * changes and says counts. A turn with no message in hand fails, as does one beyond 1,000 stashed messages.
+ *
+ * What is set aside is kept as safely as what waits: a durable message stays in the durable mailbox until a turn that
+ * does not stash it is committed. A new life of the actor (after a crash, or on another node) begins with an empty stash
+ * and finds what was stashed at the head of its mailbox; ephemeral asks are refused with the life, as others in hand.
+ * An actor with a stash does not go to sleep. An ask waits until its deadline; past it the message expires.
+ */
+export interface StashEffect {
+  readonly type: 'troupe.stash';
+}
+
+/**
+ * Brings all that was stashed before this turn back to the head of the mailbox, in the order in which it was stashed,
+ * before anything that waits. A message that the same turn stashes stays stashed.
+ */
+export interface UnstashEffect {
+  readonly type: 'troupe.unstash';
+}
+
 /** What `effect.schedule` takes: when, and which of the messages `M`. */
 export type Schedule<M extends MessageSpecs = MessageSpecs> = {
   /** Names it among the timers of its actor; 1 to 128 characters. */
@@ -144,7 +165,9 @@ export type Effect =
   | WatchEffect
   | UnwatchEffect
   | ScheduleEffect
-  | UnscheduleEffect;
+  | UnscheduleEffect
+  | StashEffect
+  | UnstashEffect;
 
 /** Effects as values, for reducers and promise actors: `emit(effect.reply(value))`. */
 export const effect = {
@@ -186,6 +209,8 @@ export const effect = {
     ...(schedule as Schedule),
   }),
   unschedule: (id: string): UnscheduleEffect => ({ type: 'troupe.unschedule', id }),
+  stash: (): StashEffect => ({ type: 'troupe.stash' }),
+  unstash: (): UnstashEffect => ({ type: 'troupe.unstash' }),
 } as const;
 
 interface Scope<C extends MachineContext, E extends EventObject> {

@@ -101,6 +101,8 @@ export const limits = {
   /** Timers that one actor may have set at once, and the longest id of one that it schedules, in characters. */
   actorTimers: 1_000,
   timerIdCharacters: 128,
+  /** Messages that one actor may have set aside at once. */
+  stashedMessages: 1_000,
   /** Longest reason that an operator gives, in characters. */
   reasonCharacters: 200,
   /** Longest error text that is kept or sent, in characters. */

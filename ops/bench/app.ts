@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { defineActor, type EventsOf } from '../../runtime/define-actor.ts';
 import { defineApp } from '../../runtime/define-app.ts';
 import { type Effect, effect, perform } from '../../runtime/effects.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { instantMs } from './instant.ts';
 import { type Order, order } from './order.ts';
 
@@ -56,7 +57,7 @@ const player = defineActor({
       },
       collect: {
         actions: perform(() => {
-          globalThis.gc?.();
+          collectGarbage();
           return effect.reply(null);
         }),
       },

@@ -1,9 +1,10 @@
 /** Durable tells beside bare BullMQ with one job a message, on the same engine, and lone ones on an idle system. */
 
-import { bareQueue } from './bare-queue.ts';
+import { type BareQueue, bareQueue } from './bare-queue.ts';
 import { durableTell, tellLatencies } from './durable.ts';
-import { type EngineServer, startEngineServer } from './engine-server.ts';
+import { type BenchEngine, startEngineServer } from './engine-server.ts';
 import { median } from './measure.ts';
+import type { BenchNode } from './node.ts';
 import type { BenchRun } from './run.ts';
 
 /** How many times BullMQ's throughput many senders reach, by group commit. */
@@ -28,16 +29,14 @@ export async function compareOnEngines(run: BenchRun, folder: string, wanted: En
       continue;
     }
     started.adopt(server, (running) => running.stop());
-    if (wanted.tell) await throughput(run, server);
-    if (wanted.lone) await lone(run, server);
+    const node = await run.node(started, server.url);
+    const bare = started.adopt(await bareQueue(server), (queue) => queue.close());
+    if (wanted.tell) await throughput(run, engine, node, bare);
+    if (wanted.lone) await lone(run, engine, node, bare);
   }
 }
 
-async function throughput(run: BenchRun, server: EngineServer): Promise<void> {
-  const { engine } = server;
-  await using started = new AsyncDisposableStack();
-  const node = await run.node(started, server.url);
-  const bare = started.adopt(await bareQueue(server), (queue) => queue.close());
+async function throughput(run: BenchRun, engine: BenchEngine, node: BenchNode, bare: BareQueue): Promise<void> {
   const counts = engine === 'redis' ? { one: 1_000, many: 12_800 } : { one: 200, many: 5_120 };
   const bareSide = 'BullMQ add to completed';
   if (engine === 'redis') {
@@ -49,10 +48,7 @@ async function throughput(run: BenchRun, server: EngineServer): Promise<void> {
   await run.compare({ bench, bareSide, ...bars }, durableTell(node, '/keepers/a'), bare.side, counts);
 }
 
-async function lone(run: BenchRun, server: EngineServer): Promise<void> {
-  await using started = new AsyncDisposableStack();
-  const node = await run.node(started, server.url);
-  const bare = started.adopt(await bareQueue(server), (queue) => queue.close());
+async function lone(run: BenchRun, engine: BenchEngine, node: BenchNode, bare: BareQueue): Promise<void> {
   const block = { messages: run.scaled(blockMessages), clock: run.clock, signal: run.signal };
   const toHandlerMs: number[] = [];
   const toCommittedMs: number[] = [];
@@ -65,10 +61,10 @@ async function lone(run: BenchRun, server: EngineServer): Promise<void> {
     toCommittedMs.push(...ours.toCommittedMs);
     bareMs.push(...theirs);
   }
-  const name = `lone durable tell on ${server.engine}`;
+  const name = `lone durable tell on ${engine}`;
   run.remark({ name: `${name}, to handler, p50`, value: median(toHandlerMs), unit: 'ms' });
   run.remark({ name: `${name}, to committed, p50`, value: median(toCommittedMs), unit: 'ms' });
-  run.remark({ name: `lone BullMQ job on ${server.engine}, add to handler, p50`, value: median(bareMs), unit: 'ms' });
+  run.remark({ name: `lone BullMQ job on ${engine}, add to handler, p50`, value: median(bareMs), unit: 'ms' });
   const ratio = median(toHandlerMs) / median(bareMs);
   run.remark({ name: `${name}, to handler, beside BullMQ`, value: ratio, unit: 'times', atMost: mostLatencies });
   run.say(`${name}: ${ratio.toFixed(2)} times BullMQ's latency`);

@@ -25,7 +25,8 @@ export async function measureLives(run: BenchRun, folder: string, bench: 'passiv
 
 async function passivation(run: BenchRun, url: string): Promise<void> {
   const addresses = run.scaled(sleepers);
-  const plan = { url, addresses, activations: run.scaled(activations) };
+  const settledSeconds = run.size === 'tiny' ? 1 : 10;
+  const plan = { url, addresses, activations: run.scaled(activations), settledSeconds };
   run.say(`passivation: ${addresses} addresses fall asleep`);
   const { before, after, activationMs, tookMs } = await runPart<SleepersResult>('sleepers-part', plan, run.signal);
   const name = `${addresses} passivated addresses`;

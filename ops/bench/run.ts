@@ -24,7 +24,7 @@ export interface Counts {
   readonly many: number;
 }
 
-export const manyInFlight = 256;
+const manyInFlight = { full: 256, quick: 256, tiny: 16 } as const;
 
 const divisors = { full: 1, quick: 5, tiny: 500 } as const;
 const runsOf = { full: 5, quick: 3, tiny: 1 } as const;
@@ -75,7 +75,7 @@ export class BenchRun {
     const { bench, bareSide, bar, barOfMany = bar } = kind;
     for (const [inFlight, messages, least] of [
       [1, counts.one, bar],
-      [manyInFlight, counts.many, barOfMany],
+      [manyInFlight[this.size], counts.many, barOfMany],
     ] as const) {
       const plan = this.plan(messages, inFlight);
       const found = await compare(ours, bare, plan);

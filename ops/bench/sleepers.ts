@@ -4,6 +4,7 @@ import { systemClock as clock, wait } from '../../runtime/clock.ts';
 import type { Json } from '../../runtime/envelope.ts';
 import { TroupeError } from '../../runtime/errors.ts';
 import { players } from './app.ts';
+import { collectGarbage } from './collect-garbage.ts';
 import { keepOpen } from './measure.ts';
 import { type BenchNode, startBenchNode } from './node.ts';
 import { sampleOrder } from './order.ts';
@@ -13,6 +14,8 @@ export interface SleepersPlan {
   readonly addresses: number;
   /** How many of them are awakened, one after another. */
   readonly activations: number;
+  /** Seconds without any memory coming back that end a reading of it. */
+  readonly settledSeconds: number;
 }
 
 export interface Memory {
@@ -31,19 +34,24 @@ export interface SleepersResult {
 const inFlight = 128;
 const pollMs = 50;
 const asleepWithinMs = 120_000;
+/** A round of collection. */
+const roundMs = 1_000;
+/** Less than this is not counted as memory that comes back. */
+const noiseBytes = 2 ** 20;
 /** What the addresses before the first reading warm up: code, pools, the heap's own size. */
 const warmUpShare = 0.1;
 
 /** The process has to run with --expose-gc. */
-export async function measureSleepers({ url, addresses, activations }: SleepersPlan): Promise<SleepersResult> {
-  const node = await startBenchNode(url, clock);
+export async function measureSleepers(plan: SleepersPlan): Promise<SleepersResult> {
+  const { addresses, activations, settledSeconds } = plan;
+  const node = await startBenchNode(plan.url, clock);
   try {
     await tellAll(node, 'warm', Math.ceil(addresses * warmUpShare));
-    const before = await memoryOf(node);
+    const before = await memoryOf(node, settledSeconds);
     const startedMs = clock.monotonic();
     await tellAll(node, 'n', addresses);
     const tookMs = clock.monotonic() - startedMs;
-    const after = await memoryOf(node);
+    const after = await memoryOf(node, settledSeconds);
     return { before, after, tookMs, activationMs: await awaken(node, activations) };
   } finally {
     await node.close();
@@ -68,12 +76,19 @@ async function tellAll(node: BenchNode, prefix: string, count: number): Promise<
 
 const passivations = ({ runtime }: BenchNode): number => runtime.inspection.counters().passivations_total ?? 0;
 
-/** After the garbage of all threads was collected. */
-async function memoryOf(node: BenchNode): Promise<Memory> {
-  for (let round = 0; round < 3; round += 1) {
-    globalThis.gc?.();
+/**
+ * After the garbage of all threads was collected. V8 hands freed pages back to the system some seconds later, so the
+ * reading waits until no more come back.
+ */
+async function memoryOf(node: BenchNode, settledSeconds: number): Promise<Memory> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let settled = 0; settled < settledSeconds; settled += 1) {
+    collectGarbage();
     for (const to of players) await node.runtime.messaging().ask({ to, type: 'collect' });
-    await wait(clock, 10 * pollMs);
+    await wait(clock, roundMs);
+    const { rss } = process.memoryUsage();
+    if (rss < least - noiseBytes) settled = 0;
+    least = Math.min(least, rss);
   }
   const { rss, heapUsed } = process.memoryUsage();
   return { rssMb: rss / 2 ** 20, heapMb: heapUsed / 2 ** 20 };

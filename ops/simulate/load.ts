@@ -89,6 +89,20 @@ export class Load {
     });
   }
 
+  /** Sends so many more, for a run in which much was refused or lost. */
+  topUp(count: number): void {
+    const last = this.#plan.sends.at(-1);
+    if (last === undefined) return;
+    const { sender, index } = last;
+    const to = this.#plan.sends.find((send) => send.operation === 'append')?.to ?? '/ledgers/l0';
+    for (let extra = 1; extra <= count; extra += 1) {
+      this.#left += 1;
+      const send: PlannedSend = { index: index + extra, atMs: 0, sender, operation: 'append', to, payload: {} };
+      this.#waiting.push({ send, attempt: 1 });
+    }
+    this.#sendAll();
+  }
+
   /** Whether everything was sent, and whoever can still hear has heard. */
   get over(): boolean {
     return this.#left === 0 && this.#retrying === 0 && this.#waiting.length === 0 && this.open.length === 0;

@@ -79,7 +79,8 @@ export interface Plan {
   readonly runMs: number;
 }
 
-const sendCount = 540;
+/** Messages from outside of a whole plan. */
+export const sendCount = 540;
 /** Weights of what costs much, or counts for little. */
 const rare: Readonly<Partial<Record<Operation, number>>> = { stumble: 0.3, put: 0.8 };
 const sendersMax = 4;

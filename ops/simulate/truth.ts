@@ -189,6 +189,7 @@ export class Truth {
   /** The engine took a shard back to what it was. */
   rolledBack(shard: string, sinceMs: number): void {
     this.#rollbacks.set(shard, this.#world.schedule.now());
+    this.#violations.rolledBack = true;
     const stored = this.stored(shard);
     this.#channels.rolledBack(shard, sinceMs, stored);
     this.#states.rolledBack(shard, (address) => stored?.tables.get('actor')?.get(address));

@@ -269,8 +269,10 @@ export class Activation {
   steps(turns: Turns): void {
     if (this.status === 'ended') return;
     const { shard, clock, post } = this.#options;
-    const { operations, mails, after } = this.#recorder.record(turns);
-    const isTried = mails.some((mail) => mail === this.#tried);
+    const { operations, mails, stashed, after } = this.#recorder.record(turns);
+    const isTried = [...mails, ...stashed].some((mail) => mail === this.#tried);
+    // It was handled and did no harm.
+    if (stashed.length > 0) shard.mail.trial?.taken(stashed);
     if (isTried) operations.push(strikeOut);
     const { length } = turns.steps;
     this.#lastWorkMs = clock.monotonic();

@@ -1,15 +1,20 @@
 import type { Address } from '../address.ts';
 import type { StoreOperation } from '../engines/engine.ts';
-import type { ErrorData } from '../errors.ts';
-import { deadLetterOperations } from '../mailbox/dead-letters.ts';
+import type { ErrorData, ErrorReason } from '../errors.ts';
+import { type DeadLetterReason, deadLetterOperations } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
 import type { ReportedExit } from './surroundings.ts';
 
-/** Makes a dead letter of a message that never reached the logic. */
+const letterReasons: Partial<Record<ErrorReason, DeadLetterReason>> = {
+  UNKNOWN_TYPE: 'UNKNOWN_TYPE',
+  DEADLINE_EXCEEDED: 'EXPIRED',
+};
+
+/** Makes a dead letter of a message that never reached the logic, or expired when it had been set aside. */
 export function letterOfRejected(mail: Mail, rejected: ErrorData, nowMs: number): StoreOperation[] {
   return deadLetterOperations({
     envelope: mail.envelope,
-    reason: rejected.reason === 'UNKNOWN_TYPE' ? 'UNKNOWN_TYPE' : 'INVALID_MESSAGE',
+    reason: letterReasons[rejected.reason] ?? 'INVALID_MESSAGE',
     errors: [...mail.errors, { atMs: nowMs, message: rejected.message }],
     atMs: nowMs,
   });

@@ -22,6 +22,8 @@ export class EffectsOfTurn implements Turn {
   /** Actions, then what they and the transition deferred: the order in which XState itself runs them. */
   actions = noTasks;
   deferred = noTasks;
+  stashed = false;
+  unstashed = false;
   done = false;
   failure: { readonly thrown: unknown } | undefined = undefined;
 
@@ -58,9 +60,19 @@ export class EffectsOfTurn implements Turn {
     this.timersCancelled = [...without(this.timersCancelled, id), id];
   }
 
+  /** Sets the message in hand aside, beside `held` others. @throws Error without a message, or when they are too many */
+  stash(message: string | undefined, held: number): void {
+    if (message === undefined) throw new Error('stash: no message is in hand in this turn');
+    if (held >= limits.stashedMessages)
+      throw new RangeError(`stash: an actor sets at most ${limits.stashedMessages} messages aside`);
+    this.stashed = true;
+  }
+
   /** The turn is discarded whole. */
   fail(thrown: unknown): void {
     this.failure = { thrown };
+    this.stashed = false;
+    this.unstashed = false;
     this.effects = noEffects;
     this.timersSet = noTimers;
     this.timersCancelled = noIds;
@@ -79,6 +91,8 @@ const effectTypes: ReadonlySet<string> = new Set([
   'troupe.unwatch',
   'troupe.schedule',
   'troupe.unschedule',
+  'troupe.stash',
+  'troupe.unstash',
 ] satisfies Effect['type'][]);
 
 export function isEffect(event: unknown): event is Effect {

@@ -6,6 +6,8 @@ type Fed = { readonly mail: Mail; readonly timer?: never } | { readonly timer: T
 /** The turns that one life was fed and of which it has not said what came, in the order fed. */
 export class Hand {
   readonly #fed: Fed[] = [];
+  /** What its turns set aside. */
+  #stash: Mail[] = [];
 
   get length(): number {
     return this.#fed.length;
@@ -24,9 +26,18 @@ export class Hand {
     this.#fed.unshift({ mail });
   }
 
-  /** Takes out the message of this id. */
+  /** Takes out the message of this id, also where it was set aside. */
   takeMail(id: string): Mail | undefined {
-    return this.#takeOut(({ mail }) => mail?.envelope.id === id)?.mail;
+    const fed = this.#takeOut(({ mail }) => mail?.envelope.id === id)?.mail;
+    if (fed !== undefined || this.#stash.length === 0) return fed;
+    const stashed = this.#stash.find(({ envelope }) => envelope.id === id);
+    if (stashed !== undefined) this.#stash = this.#stash.filter((mail) => mail !== stashed);
+    return stashed;
+  }
+
+  /** Keeps what a turn set aside; a later turn takes it. */
+  stash(mail: Mail): void {
+    this.#stash.push(mail);
   }
 
   /** Takes out the message at a place, counted from the oldest turn; `undefined` where a timer is. */
@@ -41,12 +52,15 @@ export class Hand {
 
   /** Forgets durable mail: it belongs to another owner. */
   forgetDurable(): void {
+    this.#stash = this.#stash.filter(({ place }) => place === undefined);
     for (const item of [...this.#fed]) if (item.mail?.place !== undefined) this.#takeOut((other) => other === item);
   }
 
-  /** Takes out everything; answers with the mail. */
+  /** Takes out everything; answers with the mail, what was set aside first. */
   empty(): Mail[] {
-    return this.#fed.splice(0).flatMap(({ mail }) => mail ?? []);
+    const stashed = this.#stash;
+    this.#stash = [];
+    return [...stashed, ...this.#fed.splice(0).flatMap(({ mail }) => mail ?? [])];
   }
 
   #takeOut(fits: (item: Fed) => boolean): Fed | undefined {

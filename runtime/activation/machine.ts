@@ -91,6 +91,8 @@ class LogicStepper implements Stepper {
   #raised = 0;
   /** The timers that are set, as of the last turn. */
   readonly #timers = new Set<string>();
+  /** How many messages are set aside, as of the last turn. */
+  #stashed = 0;
 
   constructor(definition: ActorDefinition, hooks: StepperHooks, clock: Clock, session: string) {
     this.#logic = definition.logic;
@@ -137,7 +139,7 @@ class LogicStepper implements Stepper {
     const turn = this.#begin(true, undefined);
     try {
       this.#say(effect);
-      this.#keepTimers(turn);
+      this.#keep(turn);
     } catch (thrown) {
       this.#fail(turn, thrown);
     }
@@ -236,7 +238,7 @@ class LogicStepper implements Stepper {
     if (next.children !== this.#snapshot.children && next.children !== undefined) this.#adopt(next);
     this.#snapshot = next;
     turn.done = next.status === 'done';
-    this.#keepTimers(turn);
+    this.#keep(turn);
     if (this.#deferred.length === 0) return;
     if (this.#waits) {
       turn.deferred = this.#deferred;
@@ -249,7 +251,9 @@ class LogicStepper implements Stepper {
     this.#deferred = [];
   }
 
-  #keepTimers({ timersSet, timersCancelled }: Turn): void {
+  #keep({ timersSet, timersCancelled, stashed, unstashed }: Turn): void {
+    if (unstashed) this.#stashed = 0;
+    if (stashed) this.#stashed += 1;
     for (const id of timersCancelled) this.#timers.delete(id);
     for (const { id } of timersSet) this.#timers.add(id);
   }
@@ -293,6 +297,8 @@ class LogicStepper implements Stepper {
     if (effect.type === 'troupe.schedule')
       this.#turn.setTimer(timerOfSchedule(effect, this.#definition, this.#clock), this.#timers);
     else if (effect.type === 'troupe.unschedule') this.#turn.cancelTimer(scheduleTimerId(effect.id));
+    else if (effect.type === 'troupe.stash') this.#turn.stash(this.#message, this.#stashed);
+    else if (effect.type === 'troupe.unstash') this.#turn.unstashed = true;
     else this.#turn.add(effect);
   }
 

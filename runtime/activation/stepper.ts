@@ -32,6 +32,9 @@ export interface Turn {
   readonly effects: readonly Effect[];
   readonly timersSet: readonly TimerSet[];
   readonly timersCancelled: readonly string[];
+  /** The message in hand is set aside; what was set aside before this turn comes back. */
+  readonly stashed: boolean;
+  readonly unstashed: boolean;
   /** Whether `finish` has something to do for it. */
   readonly unfinished: boolean;
   /** The logic reached its final state. */

@@ -42,7 +42,10 @@ export interface Turns {
 /** What is to be committed, and what follows. */
 export interface TurnUnit {
   readonly operations: StoreOperation[];
+  /** What it takes. */
   readonly mails: Mail[];
+  /** What it sets aside, to be taken by a later one. */
+  readonly stashed: Mail[];
   readonly after: (() => void)[];
 }
 
@@ -68,7 +71,7 @@ export class TurnRecorder {
 
   record({ steps, snapshot, done, open }: Turns): TurnUnit {
     const { address, definition, outputs } = this.#options;
-    const unit: TurnUnit = { operations: [], mails: [], after: [] };
+    const unit: TurnUnit = { operations: [], mails: [], stashed: [], after: [] };
     for (const step of steps) this.#step(step, unit);
     this.#open = open;
     const rowsChanged = steps.some(touchesTimers) || outputs.takeTiesChanged();
@@ -87,11 +90,12 @@ export class TurnRecorder {
     return this.#last === undefined || !outputs.childEnded(name, gen) ? [] : this.#store(this.#last);
   }
 
-  #step(step: StepRecord, { operations, mails, after }: TurnUnit): void {
+  #step(step: StepRecord, { operations, mails, stashed, after }: TurnUnit): void {
     const { hand, timers, outputs, shard, isRunning } = this.#options;
     const { cause } = step;
     const mail = cause.by === 'message' ? hand.takeMail(cause.message) : undefined;
-    if (mail !== undefined) mails.push(mail);
+    if (mail !== undefined && step.stashed) hand.stash(mail);
+    if (mail !== undefined) (step.stashed ? stashed : mails).push(mail);
     // Its lease was lost meanwhile: the next owner's run counts, not this one.
     else if (cause.by === 'message') return;
     if (cause.by === 'timer') {

@@ -11,46 +11,24 @@
 
 import type { Child, LogicEvent, Program, Stepper, Turn } from '../activation/stepper.ts';
 import type { Address } from '../address.ts';
-import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect, TellEffect } from '../effects.ts';
 import { type Envelope, type Json, messageInfo } from '../envelope.ts';
 import { type ErrorData, textOf, toErrorData } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { OutgoingMessage } from '../messaging.ts';
 import { redact } from '../redact.ts';
+import type { CellHost } from './cell-host.ts';
 import { CellTimers } from './cell-timers.ts';
-import type { InHand } from './in-hand.ts';
 import { InputQueue } from './input-queue.ts';
 import type { Cause, FromHost, InspectedActivation, StepRecord, ToHost, TurnInput } from './messages.ts';
-import { checkMessage } from './validate.ts';
-
-/** What a cell needs of the host around it. */
-export interface CellHost {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly inHand: InHand;
-  /** Counts the posts that left. */
-  readonly posts: number;
-  /** Hands a message to the main thread, with the next post. */
-  post(message: FromHost): void;
-  /** The cell has inputs; the host will `run` it. */
-  ready(cell: Cell): void;
-  /** Hands a tell to an ephemeral actor of this thread; false when there is none. */
-  tellLocally(from: Cell, tell: TellEffect): boolean;
-  /** Sends a tell by the main thread. */
-  tellOutside(from: Cell, message: OutgoingMessage): void;
-  /** Runs a task so that the messages it sends are known to be this actor's. */
-  within(cell: Cell, task: () => void): void;
-  /** The cell is over: forget it. */
-  over(cell: Cell): void;
-}
+import { type Checked, checkMessage, expiredFault } from './validate.ts';
 
 /** What waits for a turn. */
 type Input =
   | TurnInput
   /** From a neighbour on the same thread. */
   | { readonly turn: 'local'; readonly envelope: Envelope }
+  /** Set aside by an earlier turn. */
+  | { readonly turn: 'again'; readonly envelope: Envelope; readonly commit: boolean }
   | { readonly turn: 'event'; readonly event: LogicEvent; readonly source: Child | undefined }
   | { readonly turn: 'effect'; readonly effect: Effect }
   | { readonly turn: 'signal'; readonly event: LogicEvent; readonly cause: Cause };
@@ -66,12 +44,15 @@ export class Cell {
   readonly activation: number;
   readonly address: Address;
   readonly definition: ActorDefinition;
-  readonly #host: CellHost;
+  readonly #host: CellHost<Cell>;
   readonly #program: Program;
   readonly #stepper: Stepper;
   readonly #persistent: boolean;
   readonly #timers: CellTimers;
   readonly #queue = new InputQueue<Input>();
+  #stash: Input[] = [];
+  /** The message of the turn. */
+  #envelope: Envelope | undefined;
   #records: StepRecord[] = [];
   #number = 0;
   #lastTurnMs = 0;
@@ -85,7 +66,7 @@ export class Cell {
   /** Whether the host has this cell in its list of ready ones. */
   listed = false;
 
-  constructor(host: CellHost, definition: ActorDefinition, program: Program, order: StartOrder) {
+  constructor(host: CellHost<Cell>, definition: ActorDefinition, program: Program, order: StartOrder) {
     this.activation = order.activation;
     this.address = order.address as Address;
     this.definition = definition;
@@ -200,7 +181,7 @@ export class Cell {
   passivate(idleMs: number): void {
     const isIdle = this.#status === 'running' && this.waiting === 0 && this.#unfinished.length === 0;
     const rests = isIdle && this.#host.clock.monotonic() - this.#lastTurnMs >= idleMs;
-    const asleep = rests && !this.#stepper.hasChildren() && !this.#timers.some();
+    const asleep = rests && this.#stash.length === 0 && !this.#stepper.hasChildren() && !this.#timers.some();
     if (asleep) this.#end();
     this.#host.post({ from: 'passivated', activation: this.activation, asleep });
   }
@@ -257,6 +238,8 @@ export class Cell {
     switch (input.turn) {
       case 'message':
         return this.#takeMessage(input.envelope, input.commit || this.#persistent);
+      case 'again':
+        return this.#takeMessage(input.envelope, input.commit, expiredFault(input.envelope, this.#host.clock.now()));
       case 'local':
         return this.#takeMessage(input.envelope, false);
       case 'timer': {
@@ -278,8 +261,9 @@ export class Cell {
     }
   }
 
-  #takeMessage(envelope: Envelope, commit: boolean) {
-    const checked = checkMessage(this.definition, envelope.type, envelope.payload);
+  #takeMessage(envelope: Envelope, commit: boolean, fault?: Checked) {
+    this.#envelope = envelope;
+    const checked = fault ?? checkMessage(this.definition, envelope.type, envelope.payload);
     if ('payload' in checked) {
       const event = { type: envelope.type, payload: checked.payload, message: messageInfo(envelope) };
       return this.#step(event, { by: 'message', message: envelope.id }, commit, envelope.id);
@@ -304,6 +288,8 @@ export class Cell {
   /** Says what a turn did: as a record when it is to be committed, else at once. */
   #settle(turn: Turn, cause: Cause, commit: boolean, message: string | undefined): void {
     if (!this.#persistent) this.#timers.apply(turn.timersSet, turn.timersCancelled);
+    if (turn.unstashed) this.#queue.unshiftAll(this.#stash.splice(0));
+    if (turn.stashed) this.#stash.push({ turn: 'again', envelope: this.#envelope as Envelope, commit });
     if (commit) {
       this.#record(turn, cause);
       if (turn.unfinished) this.#unfinished.push({ number: this.#number, turn });
@@ -328,6 +314,7 @@ export class Cell {
       timersSet: this.#persistent ? (turn.timersSet ?? []) : [],
       timersCancelled: this.#persistent ? (turn.timersCancelled ?? []) : [],
       ...(turn.rejected === undefined ? {} : { rejected: turn.rejected }),
+      ...(turn.stashed ? { stashed: true } : {}),
     });
   }
 
@@ -390,6 +377,7 @@ export class Cell {
   #end(): void {
     this.#status = 'over';
     this.#queue.clear();
+    this.#stash = [];
     this.#unfinished = [];
     this.#timers.stop();
     this.#stepper.stop();

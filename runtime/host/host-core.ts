@@ -15,7 +15,8 @@ import type { Json } from '../envelope.ts';
 import { textOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Random } from '../random.ts';
-import { Cell, type CellHost } from './cell.ts';
+import { Cell } from './cell.ts';
+import type { CellHost } from './cell-host.ts';
 import type { InHand } from './in-hand.ts';
 import type { FromHost, ToHost } from './messages.ts';
 import { OpenSends } from './open-sends.ts';
@@ -151,7 +152,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     }
   }
 
-  const host: CellHost = {
+  const host: CellHost<Cell> = {
     clock,
     log,
     inHand: options.inHand,

@@ -22,6 +22,12 @@ export class InputQueue<T> {
     }
   }
 
+  /** Puts items, in their order, before all others. */
+  unshiftAll(items: readonly T[]): void {
+    this.#items = [...items, ...this.#items.slice(this.#head)];
+    this.#head = 0;
+  }
+
   /** Only when it is not empty. */
   shift(): T {
     const item = this.#items[this.#head] as T;

@@ -61,8 +61,10 @@ export interface StepRecord {
   readonly effects: readonly Effect[];
   readonly timersSet: readonly TimerSet[];
   readonly timersCancelled: readonly string[];
-  /** The message did not fit its schema and never reached the logic; it becomes a dead letter. */
+  /** The message did not fit its schema and never reached the logic; or it expired in the stash; it becomes a dead letter. */
   readonly rejected?: ErrorData;
+  /** The message is set aside: it is handled, and taken, by a later turn. */
+  readonly stashed?: true;
 }
 
 /** Why an activation ended or a turn failed. */

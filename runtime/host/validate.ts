@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { ActorDefinition } from '../define-actor.ts';
+import type { Envelope } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
 import { textOf } from '../errors.ts';
 
@@ -29,6 +30,13 @@ export function checkMessage(definition: ActorDefinition, type: string, payload:
   const fields = result.issues.slice(0, mostFields).map(fieldOf);
   const text = fields.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
   return refuse('INVALID_MESSAGE', `the payload of "${type}" does not fit its schema: ${text}`, fields);
+}
+
+/** Why a message that was set aside is not handled any more; `nowMs` by the clock of its node. */
+export function expiredFault({ deadlineMs }: Pick<Envelope, 'deadlineMs'>, nowMs: number): Checked | undefined {
+  if (deadlineMs === undefined || deadlineMs >= nowMs) return undefined;
+  const message = 'the message was set aside and not handled in time';
+  return { refused: { reason: 'DEADLINE_EXCEEDED', message, outcome: 'unknown' } };
 }
 
 function fieldOf(issue: StandardSchemaV1.Issue): { readonly path: string; readonly message: string } {

@@ -29,9 +29,9 @@ describe('benches at the smallest size', () => {
     const report = await tiny({ only: ['durable-tell', 'lone-tell'], engines: ['redis'] });
     assert.deepEqual(bars(report), [
       ['durable tell on redis, persist: none', 1, 0.5],
-      ['durable tell on redis, persist: none', 256, 0.5],
+      ['durable tell on redis, persist: none', 16, 0.5],
       ['durable tell on redis, persist: snapshot', 1, 0.5],
-      ['durable tell on redis, persist: snapshot', 256, 5],
+      ['durable tell on redis, persist: snapshot', 16, 5],
       ['lone durable tell on redis, to handler, beside BullMQ', 1.5],
     ]);
   });
@@ -40,7 +40,7 @@ describe('benches at the smallest size', () => {
     const report = await tiny({ only: ['durable-tell', 'lone-tell'], engines: ['embedded'] });
     assert.deepEqual(bars(report), [
       ['durable tell on embedded, persist: snapshot', 1, 0.5],
-      ['durable tell on embedded, persist: snapshot', 256, 10],
+      ['durable tell on embedded, persist: snapshot', 16, 10],
       ['lone durable tell on embedded, to handler, beside BullMQ', 1.5],
     ]);
   });

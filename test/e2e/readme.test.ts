@@ -44,8 +44,19 @@ const trials = new Map<string, Trial>([
   ['./troupe actor /counters/visits', { prints: /counter/ }],
   ['./troupe faults run test/faults/first-light.yaml', { triedBy: 'test/e2e/faults.test.ts' }],
   ['./troupe torture --minutes 10 --engine embedded', { helpOnly: true }],
+  ['./troupe simulate --seeds 2000', { helpOnly: true }],
+  ['./troupe simulate plants', { helpOnly: true }],
   ['./troupe bench hot-path', { helpOnly: true }],
+  [
+    `./troupe task get "$(./troupe task submit /agents/claude plan '{"task":"Build a REST API"}')" --wait 30s`,
+    { prints: /status +done/ },
+  ],
+  ['./troupe pause /agents --reason "new keys"', { prints: /paused \/agents/ }],
+  ['./troupe parked', { prints: /agents\/claude .*new keys/ }],
+  ['./troupe resume /agents', { prints: /resumed \/agents/ }],
+  ['./troupe restart /agents/claude', { prints: /restarted \/agents\/claude/ }],
   ['./troupe doctor', { prints: /Node/ }],
+  ['./troupe upgrade check', { prints: /nothing would break/ }],
 ]);
 
 function commandsOf(document: string): string[] {
@@ -72,10 +83,10 @@ class Reader {
       return;
     }
     if ('helpOnly' in trial) {
-      await this.#ends(this.#shell(`${command} --help`), /Usage: troupe (bench|torture)/);
+      await this.#ends(this.#shell(`${command} --help`), /Usage: troupe (bench|simulate|torture)/);
       return;
     }
-    if (command.startsWith('./troupe up')) await this.#fresh();
+    if (/^\.\/troupe up( |$)/.test(command)) await this.#fresh();
     if ('prints' in trial) {
       await this.#ends(this.#shell(command), trial.prints);
       return;

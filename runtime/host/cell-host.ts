@@ -1,0 +1,27 @@
+import type { Clock } from '../clock.ts';
+import type { TellEffect } from '../effects.ts';
+import type { Log } from '../log.ts';
+import type { OutgoingMessage } from '../messaging.ts';
+import type { InHand } from './in-hand.ts';
+import type { FromHost } from './messages.ts';
+
+/** What a cell needs of the host around it. */
+export interface CellHost<Cell> {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly inHand: InHand;
+  /** Counts the posts that left. */
+  readonly posts: number;
+  /** Hands a message to the main thread, with the next post. */
+  post(message: FromHost): void;
+  /** The cell has inputs; the host will `run` it. */
+  ready(cell: Cell): void;
+  /** Hands a tell to an ephemeral actor of this thread; false when there is none. */
+  tellLocally(from: Cell, tell: TellEffect): boolean;
+  /** Sends a tell by the main thread. */
+  tellOutside(from: Cell, message: OutgoingMessage): void;
+  /** Runs a task so that the messages it sends are known to be this actor's. */
+  within(cell: Cell, task: () => void): void;
+  /** The cell is over: forget it. */
+  over(cell: Cell): void;
+}
