@@ -247,7 +247,11 @@ export class Mailroom {
       return commit({ operations: delayed.enter(mail), takes: this.taken([mail]).takes });
     }
     const queue = this.queueOf(envelope.to);
-    if (parking.unloaded(envelope.to) > 0 || queue.durableLength >= limits.actorWaitingEnvelopes)
+    if (
+      parking.holdOf(envelope.to) !== undefined ||
+      parking.unloaded(envelope.to) > 0 ||
+      queue.durableLength >= limits.actorWaitingEnvelopes
+    )
       commit(this.#appended(parking, mail));
     else queue.push(mail, clock.monotonic());
     if (trial.takeSuspect(mail)) this.#blame(parking, mail);
@@ -327,21 +331,27 @@ export class Mailroom {
   }
 
   async #load(parking: Parking, address: Address): Promise<void> {
-    const { store, shard, settled, onWork, commit, clock, log } = this.#options;
+    const { store, shard, settled, clock, log } = this.#options;
     try {
-      const mails = await parking.load(address, { store, shard, settled });
-      if (this.#store?.parking !== parking) return;
-      const queue = this.queueOf(address);
-      this.#store.trial.read(address, mails);
-      const suspect = mails.find((mail) => this.#store?.trial.takeSuspect(mail));
-      for (const mail of mails) queue.push(mail, clock.monotonic());
-      if (suspect !== undefined) this.#blame(parking, suspect);
-      commit({ operations: parking.leave(address), takes: [] });
-      if (mails.length > 0) onWork(address);
+      await parking.load(address, { store, shard, settled }, (mails) => this.#read(parking, address, mails));
     } catch (error) {
       log.debug({ shard, address, error }, 'parked mail could not be read; trying again');
       clock.after(defaults.retryFirstMs, () => this.refill(address));
     }
+  }
+
+  /** Rows of an address were read: they go behind what waits in memory. */
+  #read(parking: Parking, address: Address, mails: readonly Mail[]): void {
+    const { clock, commit, onWork } = this.#options;
+    if (this.#store?.parking !== parking) return;
+    const { trial } = this.#store;
+    trial.read(address, mails);
+    const suspect = mails.find((mail) => trial.takeSuspect(mail));
+    const queue = this.queueOf(address);
+    for (const mail of mails) queue.push(mail, clock.monotonic());
+    if (suspect !== undefined) this.#blame(parking, suspect);
+    commit({ operations: parking.leave(address), takes: [] });
+    if (mails.length > 0) onWork(address);
   }
 
   /** Lets an address go when its hold is over. */

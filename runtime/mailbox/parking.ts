@@ -158,44 +158,55 @@ export class Parking {
   }
 
   /**
-   * Reads the next rows of an address; `settled` resolves when what was submitted before it is stored. Resolves with
-   * nothing when a read is under way or nothing is left.
+   * Reads the next rows of an address and hands them on at once, before anything else can be known of them; `settled`
+   * resolves when what was submitted before it is stored. Nothing is handed on when a read is under way or nothing is left.
    */
   async load(
     address: Address,
     from: { readonly store: ShardStore; readonly shard: string; readonly settled: () => Promise<void> },
-  ): Promise<Mail[]> {
+    accept: (mails: readonly Mail[]) => void,
+  ): Promise<void> {
     const lot = this.#lots.get(address);
-    if (lot === undefined || lot.loading || allLoaded(lot)) return [];
+    if (lot === undefined || lot.loading || allLoaded(lot)) return;
     lot.loading = true;
+    let read: { readonly mails: readonly Mail[]; readonly loaded: readonly number[] };
     try {
-      // What is submitted and not stored yet would look like a hole.
-      const tails = [...lot.tails];
-      await from.settled();
-      const mails: Mail[] = [];
-      const loaded = [...lot.loaded];
-      for (const lane of lanes.keys()) {
-        const room = limits.parkedPageEnvelopes - mails.length;
-        if (room > 0 && tails[lane] !== loaded[lane]) {
-          const read = await this.#readLane(address, lane, loaded[lane] as number, tails[lane] as number, room, from);
-          mails.push(...read.mails);
-          loaded[lane] = read.upTo;
-        }
-      }
-      // Only now: where one read fails, all of it is read again.
-      if (this.#lots.get(address) !== lot) return [];
-      for (const lane of lanes.keys()) lot.loaded[lane] = loaded[lane] as number;
-      lot.inMemory += mails.length;
-      return mails;
+      read = await this.#readNext(address, lot, from);
     } finally {
       lot.loading = false;
     }
+    // Nothing is awaited from here on: what is known of the rows and what stands in the queue go together.
+    if (this.#lots.get(address) !== lot) return;
+    for (const lane of lanes.keys()) lot.loaded[lane] = read.loaded[lane] as number;
+    lot.inMemory += read.mails.length;
+    accept(read.mails);
   }
 
   /** What frees an address whose last rows turned out to be gone. */
   leave(address: Address): StoreOperation[] {
     const lot = this.#lots.get(address);
     return lot === undefined ? [] : this.#leaveIfEmpty(address, lot);
+  }
+
+  /** Reads a page over all lanes; where one read fails, all of it is read again. */
+  async #readNext(
+    address: Address,
+    lot: Lot,
+    from: { readonly store: ShardStore; readonly shard: string; readonly settled: () => Promise<void> },
+  ): Promise<{ readonly mails: Mail[]; readonly loaded: number[] }> {
+    // What is submitted and not stored yet would look like a hole.
+    const tails = [...lot.tails];
+    await from.settled();
+    const mails: Mail[] = [];
+    const loaded = [...lot.loaded];
+    for (const lane of lanes.keys()) {
+      const room = limits.parkedPageEnvelopes - mails.length;
+      if (room < 1 || tails[lane] === loaded[lane]) continue;
+      const read = await this.#readLane(address, lane, loaded[lane] as number, tails[lane] as number, room, from);
+      mails.push(...read.mails);
+      loaded[lane] = read.upTo;
+    }
+    return { mails, loaded };
   }
 
   async #readLane(
