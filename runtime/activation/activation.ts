@@ -179,7 +179,8 @@ export class Activation {
     if (hold !== undefined && hold.why !== 'backoff') return;
     for (const timer of this.#postponed.splice(0)) if (this.#timers.has(timer)) this.#fire(timer);
     const trial = shard.mail.trial?.isOn === true ? shard.mail.trial : undefined;
-    const isHeld = hold !== undefined || trial !== undefined;
+    // What is being tried goes first, also when the trial has ended meanwhile.
+    const isHeld = hold !== undefined || trial !== undefined || this.#tried !== undefined;
     const window = this.#options.suspect === undefined ? limits.activationInFlightTurns : 1;
     while (queue.length > 0 && this.#inFlight < window) {
       const inputs: TurnInput[] = [];

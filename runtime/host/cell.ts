@@ -55,6 +55,8 @@ export class Cell {
   #envelope: Envelope | undefined;
   #records: StepRecord[] = [];
   #number = 0;
+  /** Events of children that wait for their turns. */
+  #eventsWaiting = 0;
   #lastTurnMs = 0;
   /** Committed turns whose work on the thread waits, by number. */
   #unfinished: { readonly number: number; readonly turn: Turn }[] = [];
@@ -77,7 +79,10 @@ export class Cell {
     const session = `${order.address}#${order.incarnation}`;
     this.#stepper = program.stepper(
       {
-        onEvent: (event, source) => this.#enqueue({ turn: 'event', event, source }),
+        onEvent: (event, source) => {
+          this.#eventsWaiting += 1;
+          this.#enqueue({ turn: 'event', event, source });
+        },
         onEffect: (effect) => this.#enqueue({ turn: 'effect', effect }),
         onUnaddressed: (effect) =>
           host.log.warn(
@@ -251,6 +256,7 @@ export class Cell {
         return this.#close(this.#stepper.fire(timer, this.#persistent), cause, this.#persistent, undefined);
       }
       case 'event':
+        this.#eventsWaiting -= 1;
         if (this.#stepper.current(input.event, input.source))
           this.#step(input.event, invocationCause, this.#persistent);
         return;
@@ -351,7 +357,8 @@ export class Cell {
       return this.#fail((steps.at(-1) as StepRecord).cause, thrown);
     }
     const done = this.#status === 'done';
-    const open = this.#stepper.hasChildren();
+    // What a child said last is work under way, though the child is gone.
+    const open = this.#eventsWaiting > 0 || this.#stepper.hasChildren();
     this.#host.post({ from: 'steps', activation: this.activation, steps, snapshot, done, open });
   }
 
