@@ -333,6 +333,8 @@ async function postgresTroubles(t: TestContext): Promise<{ url: string; troubles
         told: /does not answer/,
         refused: 'all',
         async begin() {
+          // The postmaster first: a session that it makes meanwhile would go on serving.
+          stopped([server.pid()], 'SIGSTOP');
           const pids = await family(server.pid());
           stopped(pids, 'SIGSTOP');
           return async () => stopped(pids.reverse(), 'SIGCONT');
