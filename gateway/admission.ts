@@ -7,6 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import { isSystemAddress, parseAddress } from '../runtime/address.ts';
 import { type Delivery, type Json, lanes, type Priority } from '../runtime/envelope.ts';
 import { TroupeError } from '../runtime/errors.ts';
+import { isIdempotencyKey, keyRule } from '../runtime/idempotency.ts';
 import { limits } from '../runtime/limits.ts';
 import type { OutgoingMessage } from '../runtime/messaging.ts';
 
@@ -38,7 +39,6 @@ export interface AdmittedMessage {
 }
 
 const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
-const printable = /^[\x21-\x7e]+$/;
 /** XState takes such events as its own: one named `xstate.stop` stopped an actor. */
 const reservedType = /^(?:xstate|troupe)\./i;
 
@@ -108,11 +108,7 @@ function delayOf(delayMs: unknown): number | undefined {
 
 function keyOf(key: unknown): string | undefined {
   if (key === undefined) return undefined;
-  if (typeof key !== 'string' || key.length > limits.idempotencyKeyCharacters || !printable.test(key))
-    throw invalid(
-      'idempotencyKey',
-      `must be 1 to ${limits.idempotencyKeyCharacters} printable ASCII characters without spaces`,
-    );
+  if (!isIdempotencyKey(key)) throw invalid('idempotencyKey', `must be ${keyRule}`);
   return key;
 }
 

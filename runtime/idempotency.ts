@@ -7,6 +7,14 @@ import type { OutgoingMessage } from './messaging.ts';
 /** Printable ASCII without the space, which separates tenant and key. */
 const printable = /^[\x21-\x7e]+$/;
 
+/** What an idempotency key has to be. */
+export const keyRule = `1 to ${limits.idempotencyKeyCharacters} printable ASCII characters without spaces`;
+
+/** Whether a value keeps `keyRule`. */
+export function isIdempotencyKey(key: unknown): key is string {
+  return typeof key === 'string' && key.length <= limits.idempotencyKeyCharacters && printable.test(key);
+}
+
 /**
  * The idempotency key of a message, with what it stands for; `undefined` when it has none.
  *
@@ -16,11 +24,7 @@ export function messageKeyOf(message: OutgoingMessage, answers: boolean): Messag
   const { idempotencyKey: key, headers, type, payload = {}, delivery } = message;
   if (key === undefined) return undefined;
   const tenant = headers?.tenant ?? '';
-  if (typeof key !== 'string' || key.length > limits.idempotencyKeyCharacters || !printable.test(key))
-    throw new TroupeError(
-      'INVALID_MESSAGE',
-      `an idempotency key is 1 to ${limits.idempotencyKeyCharacters} printable ASCII characters without spaces`,
-    );
+  if (!isIdempotencyKey(key)) throw new TroupeError('INVALID_MESSAGE', `an idempotency key is ${keyRule}`);
   if (tenant.length > limits.tenantCharacters || (tenant !== '' && !printable.test(tenant)))
     throw new TroupeError(
       'INVALID_MESSAGE',

@@ -69,20 +69,6 @@ async function readEmbedded(options: ReadingOptions): Promise<EngineReading> {
       }
     }
   }
-  const { startEmbeddedPostgres } = await import('./postgres/embedded.ts');
-  const server = await startEmbeddedPostgres({ dataDir: folder, log, clock });
-  try {
-    const reading = await readPostgres(server.connection, namespace, clock);
-    return {
-      ...reading,
-      description: `embedded PostgreSQL ${server.version}`,
-      async close() {
-        await reading.close();
-        await server.stop();
-      },
-    };
-  } catch (error) {
-    await server.stop();
-    throw error;
-  }
+  const { overEmbedded } = await import('./postgres/over-embedded.ts');
+  return overEmbedded({ dataDir: folder, log, clock }, (connection) => readPostgres(connection, namespace, clock));
 }

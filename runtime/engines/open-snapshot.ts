@@ -44,20 +44,6 @@ async function snapshotEmbedded(options: SnapshotOptions): Promise<EngineSnapsho
   const { embeddedDatabase: database, embeddedUser: user } = await import('./postgres/cluster.ts');
   const running = await findPostmaster(join(folder, 'data'));
   if (running !== undefined) return snapshotPostgres({ host: running.socketFolder, user, database }, namespace);
-  const { startEmbeddedPostgres } = await import('./postgres/embedded.ts');
-  const server = await startEmbeddedPostgres({ dataDir: folder, log, clock });
-  try {
-    const snapshot = await snapshotPostgres(server.connection, namespace);
-    return {
-      ...snapshot,
-      description: `embedded PostgreSQL ${server.version}`,
-      async close() {
-        await snapshot.close();
-        await server.stop();
-      },
-    };
-  } catch (error) {
-    await server.stop();
-    throw error;
-  }
+  const { overEmbedded } = await import('./postgres/over-embedded.ts');
+  return overEmbedded({ dataDir: folder, log, clock }, (connection) => snapshotPostgres(connection, namespace));
 }

@@ -1,8 +1,9 @@
-import type { Cancel, Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import type { ShardStore, StoreOperation } from '../engines/engine.ts';
 import type { Envelope } from '../envelope.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log.ts';
+import { Alarm } from './alarm.ts';
 import type { Mail } from './mail.ts';
 import { decodeParked } from './parked-row.ts';
 
@@ -27,15 +28,14 @@ export interface DelayedOptions {
 export class Delayed {
   readonly #options: DelayedOptions;
   #count = 0;
-  #nextMs = Number.POSITIVE_INFINITY;
-  #cancel: Cancel = () => undefined;
+  readonly #alarm: Alarm;
   #reading = false;
   /** Something came due while due mail was being read. */
   #again = false;
-  #open = true;
 
   constructor(options: DelayedOptions) {
     this.#options = options;
+    this.#alarm = new Alarm(options.clock, options.now, () => void this.#collect());
   }
 
   get count(): number {
@@ -54,40 +54,29 @@ export class Delayed {
   }
 
   close(): void {
-    this.#open = false;
-    this.#cancel();
+    this.#alarm.close();
   }
 
   /** Stores mail until its time. */
   enter({ envelope, errors }: Mail): StoreOperation[] {
     const dueMs = envelope.notBeforeMs ?? 0;
     this.#count++;
-    this.#arm(dueMs);
+    this.#alarm.set(dueMs);
     return [
       { op: 'put', table: 'delayed', key: envelope.id, value: JSON.stringify({ envelope, errors }) },
       { op: 'rank', index: 'delayed', member: envelope.id, score: dueMs },
     ];
   }
 
-  #arm(dueMs: number): void {
-    if (!this.#open || dueMs >= this.#nextMs) return;
-    this.#cancel();
-    this.#nextMs = dueMs;
-    const { clock, now } = this.#options;
-    this.#cancel = clock.after(Math.max(0, dueMs - now()), () => void this.#collect());
-  }
-
   async #armFirst(): Promise<void> {
     const { store, shard } = this.#options;
     const [first] = await store.ranked(shard, 'delayed', Number.MAX_SAFE_INTEGER, 1);
-    if (first !== undefined) this.#arm(first.score);
+    if (first !== undefined) this.#alarm.set(first.score);
   }
 
   /** Hands on what is due; a failed read is tried again. */
   async #collect(): Promise<void> {
-    // Its timer is spent: what is entered from here on arms its own.
-    this.#nextMs = Number.POSITIVE_INFINITY;
-    if (this.#reading || !this.#open) {
+    if (this.#reading || !this.#alarm.open) {
       this.#again = true;
       return;
     }
@@ -99,7 +88,7 @@ export class Delayed {
       await settled();
       const members = await store.ranked(shard, 'delayed', now(), limits.batchEnvelopes);
       const rows = await Promise.all(members.map(({ member }) => store.get(shard, 'delayed', member)));
-      if (!this.#open) return;
+      if (!this.#alarm.open) return;
       this.#count -= members.length;
       if (members.length > 0)
         this.#handOn(
@@ -109,7 +98,7 @@ export class Delayed {
       await settled();
       await this.#armFirst();
     } catch {
-      this.#arm(now() + 1_000);
+      this.#alarm.set(now() + 1_000);
     } finally {
       this.#reading = false;
       if (this.#again) void this.#collect();

@@ -253,8 +253,11 @@ export class Mailroom {
       queue.durableLength >= limits.actorWaitingEnvelopes
     )
       commit(this.#appended(parking, mail));
-    else queue.push(mail, clock.monotonic());
-    if (trial.takeSuspect(mail)) this.#blame(parking, mail);
+    else {
+      queue.push(mail, clock.monotonic());
+      // What went to the rows is asked about when it is read.
+      if (trial.takeSuspect(mail)) this.#blame(parking, mail);
+    }
     onWork(envelope.to);
   }
 

@@ -48,6 +48,14 @@ export interface Parked {
   readonly takes: ChannelPlace[];
 }
 
+/** Where rows are read. */
+export interface RowSource {
+  readonly store: ShardStore;
+  readonly shard: string;
+  /** Resolves when what was submitted before is stored. */
+  readonly settled: () => Promise<void>;
+}
+
 export class Parking {
   readonly #epoch: number;
   readonly #lots = new Map<Address, Lot>();
@@ -158,14 +166,10 @@ export class Parking {
   }
 
   /**
-   * Reads the next rows of an address and hands them on at once, before anything else can be known of them; `settled`
-   * resolves when what was submitted before it is stored. Nothing is handed on when a read is under way or nothing is left.
+   * Reads the next rows of an address and hands them on at once, before anything else can be known of them. Nothing is
+   * handed on when a read is under way or nothing is left.
    */
-  async load(
-    address: Address,
-    from: { readonly store: ShardStore; readonly shard: string; readonly settled: () => Promise<void> },
-    accept: (mails: readonly Mail[]) => void,
-  ): Promise<void> {
+  async load(address: Address, from: RowSource, accept: (mails: readonly Mail[]) => void): Promise<void> {
     const lot = this.#lots.get(address);
     if (lot === undefined || lot.loading || allLoaded(lot)) return;
     lot.loading = true;
@@ -192,7 +196,7 @@ export class Parking {
   async #readNext(
     address: Address,
     lot: Lot,
-    from: { readonly store: ShardStore; readonly shard: string; readonly settled: () => Promise<void> },
+    from: RowSource,
   ): Promise<{ readonly mails: Mail[]; readonly loaded: number[] }> {
     // What is submitted and not stored yet would look like a hole.
     const tails = [...lot.tails];
@@ -215,7 +219,7 @@ export class Parking {
     after: number,
     tail: number,
     room: number,
-    { store, shard }: { readonly store: ShardStore; readonly shard: string },
+    { store, shard }: RowSource,
   ): Promise<{ readonly mails: Mail[]; readonly upTo: number }> {
     const prefix = parkedPrefix(address, lane);
     const mails: Mail[] = [];
