@@ -1,6 +1,7 @@
 /** The rules of the house that a reader of a change would otherwise have to remember. Each says what to do. */
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -158,6 +159,12 @@ describe('the house', () => {
       (name) => name !== '.git' && !topLevel.has(name) && !ignored.includes(name) && !ignored.includes(`${name}/`),
     );
     none(unknown, 'find it a room, or add it to the list in test/tidy.test.ts');
+  });
+
+  const tracked = spawnSync('git', ['ls-files', '--cached', '--ignored', '--exclude-standard'], { cwd: root });
+  test('nothing is committed that .gitignore leaves out', { skip: tracked.status !== 0 && 'git has no answer' }, () => {
+    // A link to the packages of another folder, say: whoever merges it would lose their own.
+    none(String(tracked.stdout).split('\n').filter(Boolean), 'take it out of the commits that hold it');
   });
 
   test('the lockfile names no registry', () => {
