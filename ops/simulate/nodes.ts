@@ -73,6 +73,10 @@ export class Nodes {
       weather: this.weather,
       observe: (engine) => observe(name, engine),
       tree: (options) => createTree({ ...options, log: options.log ?? silentLog }),
+      onNamespaceLost: () => {
+        this.#note(`end ${name}`);
+        this.#relaunch(member);
+      },
       ...(meddle === undefined ? {} : { meddle }),
       ...(border === undefined ? {} : { border }),
       ...(succeeds === undefined ? {} : { succeeds }),
@@ -88,11 +92,16 @@ export class Nodes {
       () => {
         process.kill();
         this.#note(`refused ${name}`);
-        this.#clock.after(relaunchMs, () => {
-          if (this.members.at(-1) === member) this.launch(succeeds);
-        });
+        this.#relaunch(member, succeeds);
       },
     );
+  }
+
+  /** As a service manager does with a process that ended by itself. */
+  #relaunch(member: Member, succeeds?: TestNode): void {
+    this.#clock.after(relaunchMs, () => {
+      if (this.members.at(-1) === member) this.launch(succeeds);
+    });
   }
 
   kill(member: Member): void {

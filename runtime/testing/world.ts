@@ -53,6 +53,8 @@ export interface TestNodeOptions {
     options: TestTreeOptions & { readonly random: SeededRandom; readonly log: Log | undefined },
   ) => TestTree;
   readonly log?: Log;
+  /** Another node has taken the namespace; the process of this one has ended by itself. */
+  readonly onNamespaceLost?: () => void;
 }
 
 /** A node from the moment it is launched, with what can be done to its process. */
@@ -181,6 +183,10 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
         clock,
         random: nodeRandom,
         spawnHost: given.border?.(spawn) ?? spawn,
+        onNamespaceLost() {
+          controls.kill();
+          given.onNamespaceLost?.();
+        },
         ...(given.succeeds === undefined ? {} : { succeeds: given.succeeds.epoch }),
         ...(given.log === undefined ? {} : { log: given.log }),
       });
