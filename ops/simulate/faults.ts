@@ -146,8 +146,6 @@ export class Faults {
     const before = structuredClone(there);
     const sinceMs = this.#clock.monotonic();
     this.#undo.set(fault, () => {
-      // Job numbers go on: an engine that used one twice would let a late acknowledgement remove another job.
-      before.lastJob = Math.max(before.lastJob, shards.get(shard)?.lastJob ?? 0);
       shards.set(shard, before);
       this.#truth.rolledBack(shard, sinceMs);
       this.#note(`lost ${shard}`);

@@ -8,12 +8,14 @@
  * here blocks.
  *
  * 1. Everything is priority 0: BullMQ takes 0 before any other priority.
- * 2. A job id is BullMQ's own counter and is never reused.
+ * 2. A job id is drawn by chance and never used again. BullMQ's counter would be, after an engine lost its last writes:
+ *    a late acknowledgement would remove another job, and a job whose number is still there would not be added.
  * 3. An acknowledgement of a job that is gone, or not active, changes nothing.
  */
 
 import { ErrorCode, type IQueueBackend, type JobJson, type MinimalJob } from 'bullmq';
 import type { Clock } from '../clock.ts';
+import { type Random, systemRandom } from '../random.ts';
 import { checkShard, checkText } from './check.ts';
 import type { MailboxTransport, TransportJob } from './engine.ts';
 
@@ -32,10 +34,11 @@ export interface BullmqMailboxesOptions {
   /** Runs a call, bounds it, and turns its errors into `EngineDown` and `EngineUnknown`. */
   readonly call: <Result>(work: () => Promise<Result>) => Promise<Result>;
   readonly clock: Clock;
+  readonly random?: Random;
 }
 
 export function createBullmqMailboxes(options: BullmqMailboxesOptions): MailboxTransport {
-  const { call, clock } = options;
+  const { call, clock, random = systemRandom } = options;
   const queues = new Map<string, IQueueBackend>();
   const trimmed = new Set<string>();
 
@@ -74,7 +77,8 @@ export function createBullmqMailboxes(options: BullmqMailboxesOptions): MailboxT
         await call(() => at.setQueueMeta({ 'opts.maxLenEvents': keptEvents }));
         trimmed.add(shard);
       }
-      await call(() => at.addJob(newJob(data, clock.now()), ''));
+      const id = `m${random.nonce()}`;
+      await call(() => at.addJob(newJob(id, data, clock.now()), id));
     },
     async fetch(shard) {
       const [job, id] = await call(() => queue(shard).moveToActive(lockFreeToken));
@@ -100,9 +104,9 @@ export function createBullmqMailboxes(options: BullmqMailboxesOptions): MailboxT
   };
 }
 
-function newJob(data: string, timestamp: number): JobJson {
+function newJob(id: string, data: string, timestamp: number): JobJson {
   return {
-    id: '',
+    id,
     name: 'mail',
     data: JSON.stringify({ data }),
     opts: {},

@@ -114,12 +114,12 @@ export interface Leases {
     shard: string,
     holder: { readonly node: number; readonly ttlMs: number; readonly succeeds?: number },
   ): Promise<Lease | { readonly heldUntilMs: number; readonly engineNowMs: number }>;
-  /** Extends a lease; `undefined` when it is no longer ours. */
+  /** Extends a lease; `undefined` when it is no longer ours. `seq`: how many commits the shard has had. */
   renew(
     shard: string,
     nonce: string,
     ttlMs: number,
-  ): Promise<{ readonly untilMs: number; readonly engineNowMs: number } | undefined>;
+  ): Promise<{ readonly untilMs: number; readonly engineNowMs: number; readonly seq: number } | undefined>;
   /** Gives a lease back in order; nothing happens when it is no longer ours. */
   release(shard: string, nonce: string): Promise<void>;
 }

@@ -38,7 +38,6 @@ interface ShardSpace {
   readonly tables: Map<Table, Map<string, string>>;
   readonly lists: Map<string, string[]>;
   readonly indexes: Map<Index, Map<string, number>>;
-  lastJob: number;
   waiting: TransportJob[];
   readonly active: Map<string, TransportJob>;
 }
@@ -52,10 +51,12 @@ interface NamespaceSpace {
 
 /** The data that memory engines share. */
 export interface MemorySpace {
+  /** Job ids are never used again, also when a shard is put back to what it was. */
+  lastJob: number;
   readonly namespaces: Map<string, NamespaceSpace>;
 }
 
-export const createMemorySpace = (): MemorySpace => ({ namespaces: new Map() });
+export const createMemorySpace = (): MemorySpace => ({ lastJob: 0, namespaces: new Map() });
 
 export interface MemoryEngineOptions extends EngineOptions {
   readonly clock?: Clock;
@@ -86,7 +87,6 @@ export function createMemoryEngine(options: MemoryEngineOptions): Engine {
         tables: new Map(),
         lists: new Map(),
         indexes: new Map(),
-        lastJob: 0,
         waiting: [],
         active: new Map(),
       };
@@ -99,8 +99,8 @@ export function createMemoryEngine(options: MemoryEngineOptions): Engine {
     async add(shard, data) {
       checkText(data, 'a job');
       const at = shardSpace(shard);
-      at.lastJob += 1;
-      at.waiting.push({ id: String(at.lastJob), data });
+      space.lastJob += 1;
+      at.waiting.push({ id: String(space.lastJob), data });
     },
     async fetch(shard) {
       const at = shardSpace(shard);
@@ -200,7 +200,7 @@ export function createMemoryEngine(options: MemoryEngineOptions): Engine {
         return undefined;
       }
       lease.untilMs = engineNowMs + ttlMs;
-      return { untilMs: lease.untilMs, engineNowMs };
+      return { untilMs: lease.untilMs, engineNowMs, seq: shardSpace(shard).seq };
     },
     async release(shard, nonce) {
       const { lease } = shardSpace(shard);

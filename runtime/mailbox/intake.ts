@@ -14,7 +14,7 @@ import { type Clock, wait } from '../clock.ts';
 import type { MailboxTransport, TransportJob } from '../engines/engine.ts';
 import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
-import { decodeBatch, epochOfWriter, type Numbered } from './batch.ts';
+import { type Batch, decodeBatch, epochOfWriter, type Numbered } from './batch.ts';
 import type { ChannelPlace, Mail } from './mail.ts';
 import { isTaken, nothingTaken, type Taken, take, takeUpTo } from './taken.ts';
 
@@ -168,34 +168,31 @@ export class Intake {
     return jobs.length;
   }
 
-  /** Several answers come in any order; that of their ids is the order in which they were written. */
+  /** Several answers come in any order; the numbers tell in which each writer wrote. */
   #ingestInOrder(jobs: readonly TransportJob[]): void {
-    const sorted = jobs.length < 2 ? jobs : jobs.toSorted((left, right) => Number(left.id) - Number(right.id));
-    for (const job of sorted) this.#ingest(job);
+    const read = jobs.map((job) => ({ id: job.id, batch: decodeBatch(job.data) }));
+    if (read.length > 1) read.sort((left, right) => firstOf(left.batch) - firstOf(right.batch));
+    for (const { id, batch } of read) this.#ingest(id, batch);
   }
 
-  #ingest(job: TransportJob): void {
-    if (this.#jobs.has(job.id) || !this.#open) return;
-    const batch = decodeBatch(job.data);
+  #ingest(id: string, batch: Batch | undefined): void {
+    if (this.#jobs.has(id) || !this.#open) return;
     if (batch === undefined) {
       // Held for good, so that it is told once; nobody else could read it either.
-      this.#jobs.set(job.id, Number.POSITIVE_INFINITY);
-      this.#options.log.error(
-        { shard: this.#options.shard, job: job.id },
-        'a job that Troupe did not write is left alone',
-      );
+      this.#jobs.set(id, Number.POSITIVE_INFINITY);
+      this.#options.log.error({ shard: this.#options.shard, job: id }, 'a job that Troupe did not write is left alone');
       return;
     }
     const fresh = batch.entries.filter((entry) => !isTaken(this.#takenBy(batch.writer), entry.n));
-    this.#jobs.set(job.id, Math.max(1, fresh.length));
-    if (fresh.length === 0) this.#release(job.id);
+    this.#jobs.set(id, Math.max(1, fresh.length));
+    if (fresh.length === 0) this.#release(id);
     let repeats = batch.entries.length - fresh.length;
     for (const entry of fresh) {
       const known = this.#inHand.get(batch.writer)?.get(entry.n);
-      if (known === undefined) this.#arrive(batch.writer, { entry, job: job.id });
+      if (known === undefined) this.#arrive(batch.writer, { entry, job: id });
       else {
         repeats++;
-        known.jobs.push(job.id);
+        known.jobs.push(id);
       }
     }
     if (repeats > 0) this.#options.count(recognised, repeats);
@@ -261,7 +258,7 @@ export class Intake {
     const waiting = (await transport.waiting(shard)).map((job) => decodeBatch(job.data));
     const active = await transport.active(shard);
     if (!this.#open) return;
-    for (const job of active) this.#ingest(job);
+    this.#ingestInOrder(active);
     for (const { writer, missing } of gaps) {
       if (this.#early.get(writer)?.[0]?.entry.prev !== missing) continue;
       const comes = waiting.some(
@@ -276,4 +273,9 @@ export class Intake {
       this.#retryEarly(writer);
     }
   }
+}
+
+/** What one writer wrote rises by this; between two writers there is no order. */
+function firstOf(batch: Batch | undefined): number {
+  return batch?.entries[0]?.n ?? 0;
 }

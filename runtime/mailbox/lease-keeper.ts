@@ -17,6 +17,8 @@ export interface LeaseKeeperOptions {
   /** This process's node epoch, and the dead node whose leases it may take at once. */
   readonly node: () => number;
   readonly succeeds: number | undefined;
+  /** How many commits the shard has had, as far as they are confirmed. */
+  readonly seq: () => number;
   /** The lease is ours: load what it covers. @throws what the engine says; the lease is then asked for anew */
   readonly onAcquired: (lease: Lease) => Promise<void>;
   /** The lease was renewed; not called when it was lost meanwhile. @throws what the engine says */
@@ -113,11 +115,17 @@ export class LeaseKeeper {
       if (sinceRenewalMs < defaults.leaseRenewMs) continue;
       sinceRenewalMs = 0;
       const askedAtMs = clock.monotonic();
+      const seq = this.#options.seq();
       try {
         const renewed = await engine.leases.renew(shard, lease.nonce, defaults.leaseMs);
         if (this.#lease !== lease) return;
         if (renewed === undefined) {
           log.warn({ shard }, 'the lease was lost');
+          return this.#lose();
+        }
+        // A shard that commits learns it by a refusal; one that does not would go on with what is not stored any more.
+        if (renewed.seq < seq) {
+          log.error({ shard, seq, found: renewed.seq }, 'the storage engine lost commits of this shard');
           return this.#lose();
         }
         this.#learn(renewed.engineNowMs, askedAtMs);

@@ -92,6 +92,7 @@ export class Shard {
       log,
       node,
       succeeds,
+      seq: () => this.#tenure?.committer.seq ?? 0,
       onAcquired: (lease) => this.#takeOver(lease),
       onRenewed: () => this.#renewed(),
       onTick: () => this.#tick(),

@@ -37,10 +37,11 @@ export function createPostgresLeases({ query }: PostgresLink, random: Random): L
     async renew(shard, nonce, ttlMs) {
       checkShard(shard);
       const text = `UPDATE troupe_leases SET until_ms = ${nowMs} + $3
-        WHERE shard = $1 AND nonce = $2 AND NOT released AND ${nowMs} < until_ms RETURNING until_ms`;
-      const [row] = await query<{ until_ms: string }>('troupe-renew', text, [shard, nonce, ttlMs]);
+        WHERE shard = $1 AND nonce = $2 AND NOT released AND ${nowMs} < until_ms RETURNING until_ms, seq`;
+      const [row] = await query<{ until_ms: string; seq: string }>('troupe-renew', text, [shard, nonce, ttlMs]);
       if (row === undefined) return undefined;
-      return { untilMs: Number(row.until_ms), engineNowMs: Number(row.until_ms) - ttlMs };
+      const untilMs = Number(row.until_ms);
+      return { untilMs, engineNowMs: untilMs - ttlMs, seq: Number(row.seq) };
     },
     async release(shard, nonce) {
       checkShard(shard);

@@ -7,7 +7,6 @@
 import { runMigrations } from 'bullmq';
 import type pg from 'pg';
 import { TroupeError } from '../../errors.ts';
-import { shardNames } from '../../mailbox/shards.ts';
 import { checkShardCount } from '../check.ts';
 
 const nowUs = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint';
@@ -166,29 +165,11 @@ BEGIN
 END $$;
 `;
 
-/**
- * Sets BullMQ's job numbers beyond those of the jobs that are there. Before `makeJobNumbers` a crash of PostgreSQL could
- * take numbers back that were in use; such a job would not be added, though it is acknowledged.
- */
-const repairJobNumbers = `
-DO $$
-DECLARE
-  v_queue record;
-  v_sequence text;
-BEGIN
-  IF to_regclass('job') IS NULL THEN RETURN; END IF;
-  FOR v_queue IN SELECT queue, max(id::bigint) AS highest FROM job WHERE id ~ '^[0-9]{1,18}$' GROUP BY queue LOOP
-    v_sequence := job_id_seq_name(v_queue.queue);
-    CONTINUE WHEN to_regclass(v_sequence) IS NULL;
-    EXECUTE format('SELECT setval(%L, greatest(last_value, $1)) FROM %I', v_sequence, v_sequence) USING v_queue.highest;
-  END LOOP;
-END $$;
-`;
-
 /** Applied in this order; one that was released is never changed. */
 const migrations: readonly string[] = [
   `${tables}${commit}${leases}INSERT INTO troupe_meta VALUES ('lastNode', '0');`,
-  repairJobNumbers,
+  // Format 2 mended BullMQ's job numbers, of which nothing is made any more.
+  '',
 ];
 
 /** The newest format of the schema that this version writes. */
@@ -225,28 +206,4 @@ export async function migrate(client: pg.Client, namespace: string, shards: numb
     throw error;
   }
   await runMigrations(client, namespace);
-  await makeJobNumbers(client, namespace, shards);
-}
-
-/**
- * Makes the sequences from which BullMQ numbers its jobs, ahead of their first use. It would make each in the
- * transaction that also draws the first number; under `wal_level=minimal` the next 32 numbers are then not logged, a
- * crash of PostgreSQL takes them back, and a job whose number is still in use is not added, though it is acknowledged.
- */
-async function makeJobNumbers(client: pg.Client, namespace: string, shards: number): Promise<void> {
-  await client.query('BEGIN');
-  try {
-    // Nodes that open at once would make the same sequence twice, IF NOT EXISTS or not.
-    await client.query('SELECT pg_advisory_xact_lock(hashtext($1))', [`troupe job numbers ${namespace}`]);
-    const { rows } = await client.query<{ name: string }>(
-      `SELECT "${namespace}".job_id_seq_name(shard) AS name FROM unnest($1::text[]) AS shard
-        WHERE to_regclass(format('%I.%I', $2::text, "${namespace}".job_id_seq_name(shard))) IS NULL`,
-      [shardNames(shards), namespace],
-    );
-    for (const { name } of rows) await client.query(`CREATE SEQUENCE IF NOT EXISTS "${namespace}"."${name}"`);
-    await client.query('COMMIT');
-  } catch (error) {
-    await client.query('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
 }

@@ -26,7 +26,7 @@ export function createRedisLeases({ call }: RedisLink, keys: RedisKeys, run: Run
     async renew(shard, nonce, ttlMs) {
       const answer = await call(() => run('troupeRenew', [keys.lease(shard), nonce, String(ttlMs)]));
       if (!Array.isArray(answer)) return undefined;
-      return { engineNowMs: Number(answer[0]), untilMs: Number(answer[1]) };
+      return { engineNowMs: Number(answer[0]), untilMs: Number(answer[1]), seq: Number(answer[2]) };
     },
     async release(shard, nonce) {
       await call(() => run('troupeRelease', [keys.lease(shard), nonce]));

@@ -86,14 +86,14 @@ redis.call('HSET', KEYS[1], 'node', ARGV[1], 'epoch', epoch, 'nonce', ARGV[3], '
 return {'1', whole(nowMs), until_, epoch, seq, clean and '1' or '0', unclean}
 `;
 
-/** KEYS: lease. ARGV: nonce, ttl. Answers engine ms and until, or nothing. */
+/** KEYS: lease. ARGV: nonce, ttl. Answers engine ms, until and seq, or nothing. */
 const renew = `#!lua
 ${now}
-local lease = redis.call('HMGET', KEYS[1], 'nonce', 'until', 'released')
+local lease = redis.call('HMGET', KEYS[1], 'nonce', 'until', 'released', 'seq')
 if lease[1] ~= ARGV[1] or lease[3] ~= '0' or nowMs >= tonumber(lease[2]) then return false end
 local until_ = whole(nowMs + tonumber(ARGV[2]))
 redis.call('HSET', KEYS[1], 'until', until_)
-return {whole(nowMs), until_}
+return {whole(nowMs), until_, lease[4]}
 `;
 
 /** KEYS: lease. ARGV: nonce. */

@@ -65,6 +65,12 @@ export function leaseContract(check: Check): void {
     const lease = await take(engine, 's3', 1, longMs);
     const renewed = await engine.leases.renew('s3', lease.nonce, 2 * longMs);
     assert.ok(renewed !== undefined && renewed.untilMs === renewed.engineNowMs + 2 * longMs);
+    assert.equal(renewed.seq, lease.seq);
+    assert.equal(
+      await engine.store.commit('s3', lease, [{ op: 'put', table: 'meta', key: 'k', value: 'v' }]),
+      'committed',
+    );
+    assert.equal((await engine.leases.renew('s3', lease.nonce, longMs))?.seq, lease.seq + 1);
     assert.equal(await engine.leases.renew('s3', 'another', longMs), undefined);
     await engine.leases.release('s3', lease.nonce);
     assert.equal(await engine.leases.renew('s3', lease.nonce, longMs), undefined);
