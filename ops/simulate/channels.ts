@@ -68,7 +68,7 @@ export class Channels {
       if (n <= lane.highest) {
         this.repeats += 1;
         // A copy of what the engine had lost brings it back.
-        if (this.#rolledBack.has(shard) && !isTaken(marksOf(stored, writer), n)) {
+        if (this.#rolledBack.has(shard) && !isClosed(stored, writer) && !isTaken(marksOf(stored, writer), n)) {
           lane.open.set(n, arrivalOf(envelope));
           lane.lost.delete(n);
         }

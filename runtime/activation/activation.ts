@@ -50,7 +50,7 @@ export class Activation {
   /** Engine time before which the message at the head is not tried again. */
   #retryAt: { readonly untilMs: number; readonly text: string } | undefined;
   /** The message that is handled alone on its node, or that it waits to be. */
-  #tried: Mail | 'waits' | undefined;
+  #tried: { readonly mail: Mail; readonly trial: Trial } | 'waits' | undefined;
   #ephemeralInHand = 0;
   /** Turns whose records wait for their commit. */
   #uncommittedTurns = 0;
@@ -213,11 +213,11 @@ export class Activation {
     trial.enter(() => {
       const isFree = this.status === 'running' && !this.#draining && shard.mail.holdOf(this.address) === undefined;
       const mail = isFree ? queue.shiftDurable() : undefined;
-      this.#tried = mail;
+      this.#tried = mail && { mail, trial };
       if (mail === undefined) return trial.left();
       const inputs = [this.#feed(mail)];
       trial.name(mail, () => {
-        if (this.#tried === mail) post({ to: 'deliver', activation: this.number, inputs });
+        if (this.#isTried(mail)) post({ to: 'deliver', activation: this.number, inputs });
       });
     });
   }
@@ -225,8 +225,13 @@ export class Activation {
   /** The message that was tried has met its fate. */
   #tryOver(): void {
     if (this.#tried === undefined || this.#tried === 'waits') return;
+    const { trial } = this.#tried;
     this.#tried = undefined;
-    this.#options.shard.mail.trial?.left();
+    trial.left();
+  }
+
+  #isTried(mail: Mail): boolean {
+    return this.#tried !== undefined && this.#tried !== 'waits' && this.#tried.mail === mail;
   }
 
   /** The suspect message has met its fate: the next life is among the others again. */
@@ -254,6 +259,7 @@ export class Activation {
   /** The durable mail of a shard is not ours any more; what it does on the thread is not recorded. */
   forgetDurable(): void {
     this.#hand.forgetDurable();
+    this.#tryOver();
   }
 
   /** Ephemeral messages of `persist: none` left the thread's mailbox. */
@@ -271,7 +277,7 @@ export class Activation {
     if (this.status === 'ended') return;
     const { shard, clock, post } = this.#options;
     const { operations, mails, stashed, after } = this.#recorder.record(turns);
-    const isTried = [...mails, ...stashed].some((mail) => mail === this.#tried);
+    const isTried = [...mails, ...stashed].some((mail) => this.#isTried(mail));
     // It was handled and did no harm.
     if (stashed.length > 0) shard.mail.trial?.taken(stashed);
     if (isTried) operations.push(strikeOut);

@@ -16,7 +16,7 @@ import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import { type Batch, decodeBatch, epochOfWriter, type Numbered } from './batch.ts';
 import type { ChannelPlace, Mail } from './mail.ts';
-import { isTaken, nothingTaken, type Taken, take, takeUpTo } from './taken.ts';
+import { isTaken, nothingTaken, type Taken, take, takeGap } from './taken.ts';
 
 export interface IntakeOptions {
   readonly shard: string;
@@ -269,7 +269,7 @@ export class Intake {
         continue;
       }
       this.#options.onLost(writer, missing);
-      this.#taken.set(writer, takeUpTo(this.#takenBy(writer), missing));
+      this.#taken.set(writer, takeGap(this.#takenBy(writer), missing, this.#inHand.get(writer)?.keys() ?? []));
       this.#retryEarly(writer);
     }
   }

@@ -35,12 +35,15 @@ export function take(taken: Taken, n: number, prev: number): Taken {
   return [...taken.slice(0, joinsBefore ? index - 1 : index), run, ...taken.slice(joinsAfter ? index + 1 : index)];
 }
 
-/** Settles a gap: everything up to `n` counts as taken. */
-export function takeUpTo(taken: Taken, n: number): Taken {
-  const rest = taken.filter((run) => run[1] > n);
-  const first = rest[0];
-  if (first !== undefined && first[0] <= n) return [[0, first[1]], ...rest.slice(1)];
-  return [[0, n], ...rest];
+/**
+ * Settles a gap: what stands before `upTo`, which was lost too, counts as taken, down to the last number that was taken
+ * or is in hand. What is in hand has its fate still before it.
+ */
+export function takeGap(taken: Taken, upTo: number, inHand: Iterable<number>): Taken {
+  let known = 0;
+  for (const n of inHand) if (n < upTo) known = Math.max(known, n);
+  for (const [, end] of taken) if (end < upTo) known = Math.max(known, end);
+  return take(taken, upTo, known);
 }
 
 export function encodeTaken(taken: Taken): string {

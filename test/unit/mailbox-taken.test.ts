@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { decodeTaken, encodeTaken, isTaken, nothingTaken, take, takeUpTo } from '../../runtime/mailbox/taken.ts';
+import { decodeTaken, encodeTaken, isTaken, nothingTaken, take, takeGap } from '../../runtime/mailbox/taken.ts';
 
 /** A channel: rising numbers, with jumps, each with its predecessor; and an order in which they are taken. */
 const channel = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 60 }).chain((gaps) => {
@@ -41,14 +41,30 @@ describe('marks of what was taken', () => {
     );
   });
 
-  test('a settled gap takes everything up to it and nothing beyond', () => {
+  test('a settled gap takes what was lost, and nothing of what is in hand before it', () => {
+    const places = fc.array(fc.constantFrom('taken', 'in hand'), { maxLength: 30 });
     fc.assert(
-      fc.property(channel, fc.nat(200), ({ entries, order }, upTo) => {
-        const taken = order.reduce((marks, { n, prev }) => take(marks, n, prev), nothingTaken);
-        const gap = entries.filter(({ n }) => n <= upTo).at(-1)?.n ?? 0;
-        const settled = takeUpTo(taken, gap);
-        for (const { n } of entries) assert.equal(isTaken(settled, n), n <= gap || isTaken(taken, n));
-      }),
+      fc.property(
+        places,
+        fc.integer({ min: 1, max: 5 }),
+        fc.array(fc.nat(), { maxLength: 30 }),
+        (before, lost, later) => {
+          const last = before.length;
+          let taken = before.reduce(
+            (marks, place, at) => (place === 'taken' ? take(marks, at + 1, at) : marks),
+            nothingTaken,
+          );
+          const inHand = before.flatMap((place, at) => (place === 'in hand' ? [at + 1] : []));
+          taken = takeGap(taken, last + lost, inHand);
+          for (const n of inHand) assert.ok(!isTaken(taken, n), `${n} is in hand`);
+          for (let n = 1; n <= last + lost; n++) assert.equal(isTaken(taken, n), !inHand.includes(n));
+          assert.ok(!isTaken(taken, last + lost + 1));
+          // What is in hand is taken in any order afterwards, and nothing is left open.
+          const order = inHand.toSorted((left, right) => (later[left] ?? 0) - (later[right] ?? 0));
+          for (const n of order) taken = take(taken, n, n - 1);
+          assert.deepEqual(taken, [[0, last + lost]]);
+        },
+      ),
     );
   });
 });
