@@ -145,8 +145,8 @@ export class Channels {
   }
 
   /** What the marks of a shard say is taken and was not before. */
-  newlyTaken(shard: string, stored: StoredShard | undefined): Arrival[] {
-    const found: Arrival[] = [];
+  newlyTaken(shard: string, stored: StoredShard | undefined): [writer: string, arrival: Arrival][] {
+    const found: [string, Arrival][] = [];
     const lanes = this.#lanes.get(shard);
     for (const [writer, text] of stored?.tables.get('in') ?? []) {
       const lane = lanes?.get(writer);
@@ -157,7 +157,7 @@ export class Channels {
           if (!isTaken(marks, n)) continue;
           there.delete(n);
           lane.closed.add(n);
-          found.push(arrival);
+          found.push([writer, arrival]);
         }
     }
     return found;

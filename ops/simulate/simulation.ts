@@ -140,12 +140,11 @@ export async function simulate(plan: Plan, options: SimulationOptions = {}): Pro
     for (;;) {
       const left = unrest(plan, nodes, truth, load);
       if (violations.list.length > 0) return;
-      // Where writes were lost, what depends on them may wait until its shard next commits.
-      const isEnough = left.length === 0 || (!process.env.ALLCHECKS && violations.rolledBack && nowMs() > untilMs - restMs / 2);
+      const isAtRest = left.length === 0;
       const missing = isWhole ? leastMessages - truth.taken : 0;
-      if (isEnough && missing <= 0) return;
-      if (isEnough && !toppedUp) load.topUp(missing);
-      toppedUp ||= isEnough;
+      if (isAtRest && missing <= 0) return;
+      if (isAtRest && !toppedUp) load.topUp(missing);
+      toppedUp ||= isAtRest;
       if (nowMs() > untilMs) {
         const onlyAsks = left.length === waitingAskers(truth).length;
         violations.add(onlyAsks ? 'ask' : 'progress', `not at rest after ${restMs} ms: ${left.join('; ')}`);

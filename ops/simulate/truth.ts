@@ -189,7 +189,6 @@ export class Truth {
   /** The engine took a shard back to what it was. */
   rolledBack(shard: string, sinceMs: number): void {
     this.#rollbacks.set(shard, this.#world.schedule.now());
-    this.#violations.rolledBack = true;
     const stored = this.stored(shard);
     this.#channels.rolledBack(shard, sinceMs, stored);
     this.#states.rolledBack(shard, (address) => stored?.tables.get('actor')?.get(address));
@@ -234,21 +233,23 @@ export class Truth {
       if (change.table === 'dead' && reasonOf(value) === 'LOST' && !this.#channels.wasRolledBack(shard))
         this.#violations.add('loss', `${shard} wrote off ${change.key} though the engine lost nothing`);
     }
-    for (const arrival of this.#channels.newlyTaken(shard, stored)) this.#takenIn(shard, arrival, stored);
+    for (const [writer, arrival] of this.#channels.newlyTaken(shard, stored))
+      this.#takenIn(shard, writer, arrival, stored);
     for (const key of fresh)
       if (!this.#taken.has(key) && !key.includes(`${senders.ephemeral}#`))
         this.#violations.add('once', `${key} was applied and not marked as taken in the same commit`);
   }
 
-  #takenIn(shard: string, { id, to, key }: Arrival, stored: StoredShard | undefined): void {
+  #takenIn(shard: string, writer: string, { id, to, key }: Arrival, stored: StoredShard | undefined): void {
     this.taken += 1;
     if (key !== undefined) this.#taken.add(key);
     if (stateless.has(to) || key === undefined || this.#states.holds(key)) return;
     // The fate of a repeat under one key is that of the first.
     if (key.includes(` ${senders.keyed}`)) return;
     if (stored?.tables.get('dead')?.has(id) === true || isParked(stored, id)) return;
-    // A gap is written off as a whole, with whatever of it the engine still held.
-    if (this.#channels.wasRolledBack(shard)) return;
+    // A gap is written off as a whole, with whatever of it the engine still held. What a shard had sent and the engine
+    // then took back from it, its next message supersedes.
+    if (this.#channels.isShaken(shard, writer)) return;
     this.#violations.add('loss', `${shard} marked ${key} as taken without a fate for it`);
   }
 }

@@ -29,6 +29,7 @@ import { Hand } from './hand.ts';
 import { Outputs } from './outputs.ts';
 import { theLifeItself } from './quarantine.ts';
 import type { ActivationOptions, ReportedExit } from './surroundings.ts';
+import { Tryout } from './tryout.ts';
 import { TurnRecorder, type Turns } from './turn-recorder.ts';
 
 export class Activation {
@@ -49,8 +50,7 @@ export class Activation {
   #postponed: Timer[] = [];
   /** Engine time before which the message at the head is not tried again. */
   #retryAt: { readonly untilMs: number; readonly text: string } | undefined;
-  /** The message that is handled alone on its node, or that it waits to be. */
-  #tried: { readonly mail: Mail; readonly trial: Trial } | 'waits' | undefined;
+  readonly #tryout = new Tryout();
   #ephemeralInHand = 0;
   /** Turns whose records wait for their commit. */
   #uncommittedTurns = 0;
@@ -180,7 +180,7 @@ export class Activation {
     for (const timer of this.#postponed.splice(0)) if (this.#timers.has(timer)) this.#fire(timer);
     const trial = shard.mail.trial?.isOn === true ? shard.mail.trial : undefined;
     // What is being tried goes first, also when the trial has ended meanwhile.
-    const isHeld = hold !== undefined || trial !== undefined || this.#tried !== undefined;
+    const isHeld = hold !== undefined || trial !== undefined || this.#tryout.isOn;
     const window = this.#options.suspect === undefined ? limits.activationInFlightTurns : 1;
     while (queue.length > 0 && this.#inFlight < window) {
       const inputs: TurnInput[] = [];
@@ -188,7 +188,7 @@ export class Activation {
       while (inputs.length < limits.turnsPerPost && this.#inFlight < window) {
         const mail = queue.shift(isHeld);
         if (mail === undefined) break;
-        if (mail.envelope.deadlineMs !== undefined && mail.envelope.deadlineMs < shard.now()) {
+        if (this.#isExpired(mail)) {
           expired.push(mail);
           continue;
         }
@@ -207,31 +207,27 @@ export class Activation {
 
   /** Handles one durable message alone on its node, after its name is stored. */
   #try(trial: Trial): void {
-    if (this.#tried !== undefined) return;
-    this.#tried = 'waits';
-    const { queue, shard, post } = this.#options;
-    trial.enter(() => {
-      const isFree = this.status === 'running' && !this.#draining && shard.mail.holdOf(this.address) === undefined;
-      const mail = isFree ? queue.shiftDurable() : undefined;
-      this.#tried = mail && { mail, trial };
-      if (mail === undefined) return trial.left();
+    const { shard, post } = this.#options;
+    const take = (): Mail | undefined => {
+      // Its turn may come when another's ends with the lease: then nothing could be named.
+      const isFree = this.status === 'running' && !this.#draining && shard.held;
+      const mail = isFree && shard.mail.holdOf(this.address) === undefined ? this.#shiftUnexpired() : undefined;
+      shard.mail.refill(this.address);
+      return mail;
+    };
+    this.#tryout.begin(trial, take, (mail) => {
       const inputs = [this.#feed(mail)];
-      trial.name(mail, () => {
-        if (this.#isTried(mail)) post({ to: 'deliver', activation: this.number, inputs });
-      });
+      return () => post({ to: 'deliver', activation: this.number, inputs });
     });
   }
 
-  /** The message that was tried has met its fate. */
-  #tryOver(): void {
-    if (this.#tried === undefined || this.#tried === 'waits') return;
-    const { trial } = this.#tried;
-    this.#tried = undefined;
-    trial.left();
-  }
-
-  #isTried(mail: Mail): boolean {
-    return this.#tried !== undefined && this.#tried !== 'waits' && this.#tried.mail === mail;
+  #shiftUnexpired(): Mail | undefined {
+    const { queue } = this.#options;
+    const expired: Mail[] = [];
+    let mail = queue.shiftDurable();
+    for (; mail !== undefined && this.#isExpired(mail); mail = queue.shiftDurable()) expired.push(mail);
+    if (expired.length > 0) this.#expire(expired);
+    return mail;
   }
 
   /** The suspect message has met its fate: the next life is among the others again. */
@@ -259,7 +255,7 @@ export class Activation {
   /** The durable mail of a shard is not ours any more; what it does on the thread is not recorded. */
   forgetDurable(): void {
     this.#hand.forgetDurable();
-    this.#tryOver();
+    this.#tryout.end();
   }
 
   /** Ephemeral messages of `persist: none` left the thread's mailbox. */
@@ -277,7 +273,7 @@ export class Activation {
     if (this.status === 'ended') return;
     const { shard, clock, post } = this.#options;
     const { operations, mails, stashed, after } = this.#recorder.record(turns);
-    const isTried = [...mails, ...stashed].some((mail) => this.#isTried(mail));
+    const isTried = [...mails, ...stashed].some((mail) => mail === this.#tryout.mail);
     // It was handled and did no harm.
     if (stashed.length > 0) shard.mail.trial?.taken(stashed);
     if (isTried) operations.push(strikeOut);
@@ -289,7 +285,7 @@ export class Activation {
       this.#uncommittedTurns -= length;
       // What is committed is true, also when this life has ended meanwhile.
       for (const follow of after) follow();
-      if (isTried) this.#tryOver();
+      if (isTried) this.#tryout.end();
       if (this.status === 'ended') return;
       // What such a turn invoked begins where it can stay.
       if (!turns.done && mails.some(({ envelope }) => envelope.id === this.#options.suspect))
@@ -341,9 +337,9 @@ export class Activation {
     if (this.status === 'ended') return;
     this.status = 'ended';
     this.#timers.disarm();
-    if (this.#tried !== undefined && this.#tried !== 'waits')
+    if (this.#tryout.mail !== undefined)
       this.#options.shard.submit({ operations: [strikeOut], mails: [], onCommitted: () => undefined });
-    this.#tryOver();
+    this.#tryout.end();
     const fed = this.#hand.empty();
     const answered = (mail: Mail): boolean => mail.place === undefined && mail.envelope.replyTo !== undefined;
     this.#options.queue.putBack(fed.filter((mail) => !answered(mail)));
@@ -371,6 +367,10 @@ export class Activation {
     this.#hand.addFirst(mail);
     shard.mail.attempted(mail);
     if (charged.delayMs > 0) this.#retryAt = { untilMs: shard.now() + charged.delayMs, text: error.message };
+  }
+
+  #isExpired({ envelope: { deadlineMs } }: Mail): boolean {
+    return deadlineMs !== undefined && deadlineMs < this.#options.shard.now();
   }
 
   #expire(mails: readonly Mail[]): void {

@@ -16,7 +16,7 @@ import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import { type Batch, decodeBatch, epochOfWriter, type Numbered } from './batch.ts';
 import type { ChannelPlace, Mail } from './mail.ts';
-import { isTaken, nothingTaken, type Taken, take, takeGap } from './taken.ts';
+import { isTaken, lastKnown, nothingTaken, type Taken, take } from './taken.ts';
 
 export interface IntakeOptions {
   readonly shard: string;
@@ -31,8 +31,8 @@ export interface IntakeOptions {
   readonly closedBelow: number;
   /** Receives each envelope once, in channel order. */
   readonly onMail: (mail: Mail) => void;
-  /** Nothing is known of what stood before `n`: a letter has to say so. */
-  readonly onLost: (writer: string, upTo: number) => void;
+  /** The last number of a gap, with the last one before it: a letter has to say so, and takes it. */
+  readonly onLost: (gap: ChannelPlace) => void;
   /** The writer was closed before this envelope came. */
   readonly onStale: (mail: Mail) => void;
   /** Counts what happened, for metrics. */
@@ -230,15 +230,18 @@ export class Intake {
   }
 
   #handOn(writer: string, { entry, job }: Arrived): void {
-    const { epoch } = this.#options;
-    const place: ChannelPlace = { at: 'channel', writer, n: entry.n, prev: entry.prev, epoch, jobs: [job] };
-    const mail: Mail = { envelope: entry.envelope, place, errors: [] };
-    const numbers = this.#inHand.get(writer) ?? new Map<number, ChannelPlace>();
-    numbers.set(entry.n, place);
-    this.#inHand.set(writer, numbers);
-    this.#inHandCount++;
+    const mail: Mail = { envelope: entry.envelope, place: this.#takeInHand(writer, entry, [job]), errors: [] };
     if (this.#isClosed(writer)) this.#options.onStale(mail);
     else this.#options.onMail(mail);
+  }
+
+  #takeInHand(writer: string, { n, prev }: Pick<Numbered, 'n' | 'prev'>, jobs: string[]): ChannelPlace {
+    const place: ChannelPlace = { at: 'channel', writer, n, prev, epoch: this.#options.epoch, jobs };
+    const numbers = this.#inHand.get(writer) ?? new Map<number, ChannelPlace>();
+    numbers.set(n, place);
+    this.#inHand.set(writer, numbers);
+    this.#inHandCount++;
+    return place;
   }
 
   #isClosed(writer: string): boolean {
@@ -268,8 +271,8 @@ export class Intake {
         this.#wakeAgain = true;
         continue;
       }
-      this.#options.onLost(writer, missing);
-      this.#taken.set(writer, takeGap(this.#takenBy(writer), missing, this.#inHand.get(writer)?.keys() ?? []));
+      const prev = lastKnown(this.#takenBy(writer), missing, this.#inHand.get(writer)?.keys() ?? []);
+      this.#options.onLost(this.#takeInHand(writer, { n: missing, prev }, []));
       this.#retryEarly(writer);
     }
   }

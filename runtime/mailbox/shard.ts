@@ -25,7 +25,7 @@ import {
 } from './dead-letters.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
-import type { Mail } from './mail.ts';
+import type { ChannelPlace, Mail } from './mail.ts';
 import { Mailroom } from './mailroom.ts';
 import type { Outbox } from './outbox.ts';
 import type { Parked } from './parking.ts';
@@ -260,7 +260,7 @@ export class Shard {
         onArrived(mail);
         this.mail.arrived(mail);
       },
-      onLost: (writer, upTo) => this.#letterLost(writer, upTo),
+      onLost: (gap) => this.#letterLost(gap),
       onStale: (mail) => this.letter([mail], 'STALE_WRITER'),
       onDelayed: (mails, operations) => this.mail.due(mails, operations),
       onDue: (address) => {
@@ -318,14 +318,11 @@ export class Shard {
     });
   }
 
-  #letterLost(writer: string, upTo: number): void {
+  #letterLost(gap: ChannelPlace): void {
+    const { writer, n: upTo } = gap;
     this.#options.count('lost_gaps_total');
     this.#options.log.error({ shard: this.name, writer, upTo }, 'the storage engine lost messages');
-    this.submit({
-      operations: deadLetterOperations(lostLetter(this.name, writer, upTo, this.now())),
-      mails: [],
-      onCommitted: nothing,
-    });
+    this.#commit({ operations: deadLetterOperations(lostLetter(this.name, writer, upTo, this.now())), takes: [gap] });
   }
 
   /** The shard is not ours any more: its memory is worthless. */

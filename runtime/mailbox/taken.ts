@@ -36,14 +36,14 @@ export function take(taken: Taken, n: number, prev: number): Taken {
 }
 
 /**
- * Settles a gap: what stands before `upTo`, which was lost too, counts as taken, down to the last number that was taken
- * or is in hand. What is in hand has its fate still before it.
+ * The last number below `n` that was taken or is in hand. Where everything between the two was lost, `take` with it
+ * settles the gap and touches nothing that is in hand.
  */
-export function takeGap(taken: Taken, upTo: number, inHand: Iterable<number>): Taken {
-  let known = 0;
-  for (const n of inHand) if (n < upTo) known = Math.max(known, n);
-  for (const [, end] of taken) if (end < upTo) known = Math.max(known, end);
-  return take(taken, upTo, known);
+export function lastKnown(taken: Taken, n: number, inHand: Iterable<number>): number {
+  let last = 0;
+  for (const known of inHand) if (known < n) last = Math.max(last, known);
+  for (const [, end] of taken) if (end < n) last = Math.max(last, end);
+  return last;
 }
 
 export function encodeTaken(taken: Taken): string {

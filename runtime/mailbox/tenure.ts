@@ -6,7 +6,7 @@ import { Committer } from './committer.ts';
 import { Delayed } from './delayed.ts';
 import { DueWatch } from './due-watch.ts';
 import { Intake } from './intake.ts';
-import type { Mail } from './mail.ts';
+import type { ChannelPlace, Mail } from './mail.ts';
 import { Outbox } from './outbox.ts';
 import { Parking } from './parking.ts';
 import { decodeTaken, encodeTaken } from './taken.ts';
@@ -43,7 +43,7 @@ export interface TenureOptions {
   readonly count: (name: string, by?: number) => void;
   readonly onWritten: (shard: string) => void;
   readonly onMail: (mail: Mail) => void;
-  readonly onLost: (writer: string, upTo: number) => void;
+  readonly onLost: (gap: ChannelPlace) => void;
   readonly onStale: (mail: Mail) => void;
   readonly onDelayed: (mails: readonly Mail[], operations: readonly StoreOperation[]) => void;
   readonly onDue: (address: Address) => void;
