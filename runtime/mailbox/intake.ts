@@ -168,10 +168,10 @@ export class Intake {
     return jobs.length;
   }
 
-  /** Several answers come in any order; the numbers tell in which each writer wrote. */
+  /** Several answers come in any order; the numbers tell in which they were written, as far as that is promised. */
   #ingestInOrder(jobs: readonly TransportJob[]): void {
     const read = jobs.map((job) => ({ id: job.id, batch: decodeBatch(job.data) }));
-    if (read.length > 1) read.sort((left, right) => firstOf(left.batch) - firstOf(right.batch));
+    if (read.length > 1) read.sort((left, right) => byAge(left.batch, right.batch));
     for (const { id, batch } of read) this.#ingest(id, batch);
   }
 
@@ -278,7 +278,9 @@ export class Intake {
   }
 }
 
-/** What one writer wrote rises by this; between two writers there is no order. */
-function firstOf(batch: Batch | undefined): number {
-  return batch?.entries[0]?.n ?? 0;
+/** By number where the writer is one; of two node epochs the older one wrote first. */
+function byAge(left: Batch | undefined, right: Batch | undefined): number {
+  const [first = 0, second = 0] = [left?.entries[0]?.n, right?.entries[0]?.n];
+  const [older = first, newer = second] = [epochOfWriter(left?.writer ?? ''), epochOfWriter(right?.writer ?? '')];
+  return older - newer || first - second;
 }
