@@ -23,6 +23,7 @@ import { Activation } from './activation.ts';
 import { Quarantine, type QuarantineThreads } from './quarantine.ts';
 import { type ReadRecord, readRecord, unfitRecord } from './restoring.ts';
 import type { ActivationSurroundings } from './surroundings.ts';
+import { jsonBytes } from './turn-size.ts';
 
 /** What the directory needs of the host threads. */
 export interface HostPlaces {
@@ -147,7 +148,7 @@ export class Directory implements Activations {
           input: request.input,
           snapshot: stored?.snapshot,
           version: stored?.version,
-          timers: stored?.timers.map(({ id }) => id),
+          timers: stored?.timers.map(({ id, event }) => ({ id, bytes: jsonBytes(event) })),
         });
       });
       if (stored !== undefined && stored.version === definition.version && stored.shape !== shape)

@@ -7,7 +7,9 @@ import type { Json } from '../envelope.ts';
 import type { TimerSet } from '../host/messages.ts';
 import { checkMessage } from '../host/validate.ts';
 import { limits } from '../limits.ts';
+import type { SetTimers } from './set-timers.ts';
 import type { LogicEvent, Turn } from './stepper.ts';
+import { TurnSize } from './turn-size.ts';
 
 const noEffects: Effect[] = [];
 const noTimers: TimerSet[] = [];
@@ -26,12 +28,21 @@ export class EffectsOfTurn implements Turn {
   unstashed = false;
   done = false;
   failure: { readonly thrown: unknown } | undefined = undefined;
+  /** Why it is refused, whatever the logic makes of the error: it said too much, or what is no JSON. */
+  refusal: { readonly thrown: unknown } | undefined = undefined;
+  #size: TurnSize | undefined = undefined;
+
+  get bytes(): number {
+    return this.#size?.bytes ?? 0;
+  }
 
   get unfinished(): boolean {
     return this.actions.length > 0 || this.deferred.length > 0;
   }
 
+  /** @throws Error when the turn says too much, or what is no JSON */
   add(effect: Effect): void {
+    this.#weigh(effect);
     if (this.effects === noEffects) this.effects = [effect];
     else this.effects.push(effect);
   }
@@ -41,12 +52,22 @@ export class EffectsOfTurn implements Turn {
     else this.actions.push(action);
   }
 
-  /** Sets a timer, in place of its namesake. `known`: those of the turns before. @throws RangeError when they are too many */
-  setTimer(timer: TimerSet, known: ReadonlySet<string>): void {
+  /** A child begins. @throws Error when the turn says too much */
+  begin(): void {
+    this.#weigh(undefined);
+  }
+
+  /**
+   * Sets a timer, in place of its namesake. `known`: those of the turns before.
+   *
+   * @throws Error when they are too many, or the turn says too much
+   */
+  setTimer(timer: TimerSet, known: SetTimers): void {
+    this.#weigh(known.isStored ? timer : undefined);
     this.timersCancelled = without(this.timersCancelled, timer.id);
     this.timersSet = [...this.timersSet.filter((other) => other.id !== timer.id), timer];
     if (known.size + this.timersSet.length <= limits.actorTimers) return;
-    const ids = new Set(known);
+    const ids = new Set(known.ids());
     for (const id of this.timersCancelled) ids.delete(id);
     for (const { id } of this.timersSet) ids.add(id);
     if (ids.size > limits.actorTimers)
@@ -66,6 +87,20 @@ export class EffectsOfTurn implements Turn {
     if (held >= limits.stashedMessages)
       throw new RangeError(`stash: an actor sets at most ${limits.stashedMessages} messages aside`);
     this.stashed = true;
+  }
+
+  /** Takes account of what the turn says; `undefined` takes no place in its commit. */
+  #weigh(said: object | undefined): void {
+    // Logic that catches the error and goes on gets no further.
+    if (this.refusal !== undefined) throw this.refusal.thrown;
+    this.#size ??= new TurnSize();
+    try {
+      if (said === undefined) this.#size.count();
+      else this.#size.add(said, () => [...this.effects, ...this.timersSet]);
+    } catch (thrown) {
+      this.refusal = { thrown };
+      throw thrown;
+    }
   }
 
   /** The turn is discarded whole. */

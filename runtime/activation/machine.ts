@@ -15,7 +15,7 @@ import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
-import type { Timer } from '../host/messages.ts';
+import type { SetTimer, Timer } from '../host/messages.ts';
 import {
   addressed,
   EffectsOfTurn,
@@ -26,7 +26,9 @@ import {
 } from './effects-of-turn.ts';
 import { asMachine, boundMicrosteps, shapeOf } from './machine-shape.ts';
 import { checkRestored, fitSnapshot } from './restoring.ts';
-import type { Child, LogicEvent, Program, Stepper, StepperHooks, Turn } from './stepper.ts';
+import { SetTimers } from './set-timers.ts';
+import type { Child, LogicEvent, Mark, Program, Stepper, StepperHooks, Turn } from './stepper.ts';
+import { recordText } from './turn-size.ts';
 
 type AnyActorSystem = AnyActorScope['system'];
 
@@ -89,8 +91,7 @@ class LogicStepper implements Stepper {
   #children: Set<AnyActorRef> | undefined = undefined;
   #stopped = false;
   #raised = 0;
-  /** The timers that are set, as of the last turn. */
-  readonly #timers = new Set<string>();
+  readonly #timers: SetTimers;
   /** How many messages are set aside, as of the last turn. */
   #stashed = 0;
 
@@ -99,6 +100,7 @@ class LogicStepper implements Stepper {
     this.#definition = definition;
     this.#hooks = hooks;
     this.#clock = clock;
+    this.#timers = new SetTimers(definition.persist === 'snapshot');
     this.#self = selfOf(this, session, () => this.#system()) as unknown as AnyActorRef;
     this.#scope = {
       self: this.#self,
@@ -147,7 +149,7 @@ class LogicStepper implements Stepper {
   }
 
   fire(timer: Timer, waits: boolean): Turn {
-    this.#timers.delete(timer.id);
+    this.#timers.drop(timer.id);
     const turn = this.#begin(waits, undefined);
     try {
       this.#transition(turn, eventOfTimer(timer, this.#definition));
@@ -157,12 +159,12 @@ class LogicStepper implements Stepper {
     return turn;
   }
 
-  restore(text: string, version = this.#definition.version, timers: readonly string[] = []): void {
+  restore(text: string, version = this.#definition.version, timers: readonly SetTimer[] = []): void {
     const stored = fitSnapshot(this.#definition, asMachine(this.#logic), text, version);
     const restored = (this.#logic.restoreSnapshot?.(stored as never, this.#scope) ?? stored) as AnySnapshot;
     checkRestored(stored, restored);
     this.#snapshot = restored;
-    for (const timer of timers) this.#timers.add(timer);
+    this.#timers.restore(timers);
     this.#adopt(restored);
   }
 
@@ -193,8 +195,12 @@ class LogicStepper implements Stepper {
     return (this.#children?.size ?? 0) > 0;
   }
 
-  persisted(): string {
-    return JSON.stringify(this.#logic.getPersistedSnapshot(this.#snapshot as never));
+  mark(): Mark {
+    return { snapshot: this.#snapshot, timerBytes: this.#timers.bytes };
+  }
+
+  persisted({ snapshot, timerBytes } = this.mark()): string {
+    return recordText(this.#logic.getPersistedSnapshot(snapshot as never), timerBytes);
   }
 
   state(): Json {
@@ -234,8 +240,9 @@ class LogicStepper implements Stepper {
   }
 
   #end(turn: EffectsOfTurn, next: AnySnapshot) {
+    if (turn.refusal !== undefined) return this.#fail(turn, turn.refusal.thrown);
     if (next.status === 'error') return this.#fail(turn, next.error);
-    if (next.children !== this.#snapshot.children && next.children !== undefined) this.#adopt(next);
+    if (next.children !== this.#snapshot.children && next.children !== undefined) this.#adopt(next, turn);
     this.#snapshot = next;
     turn.done = next.status === 'done';
     this.#keep(turn);
@@ -254,8 +261,7 @@ class LogicStepper implements Stepper {
   #keep({ timersSet, timersCancelled, stashed, unstashed }: Turn): void {
     if (unstashed) this.#stashed = 0;
     if (stashed) this.#stashed += 1;
-    for (const id of timersCancelled) this.#timers.delete(id);
-    for (const { id } of timersSet) this.#timers.add(id);
+    this.#timers.apply(timersSet, timersCancelled);
   }
 
   #drain(): void {
@@ -311,13 +317,14 @@ class LogicStepper implements Stepper {
   }
 
   /** Listens to the children that came with this state, before any of them is started. */
-  #adopt(next: AnySnapshot): void {
+  #adopt(next: AnySnapshot, turn?: EffectsOfTurn): void {
     for (const child of Object.values(next.children ?? {})) {
       if (child === undefined || this.#children?.has(child)) continue;
       if (this.#definition.persist === 'snapshot' && typeof (child as { src?: unknown }).src !== 'string')
         throw new Error(
           `the spawned actor "${child.id}" has no named source: a stored state could not bring it back; name it in setup({ actors })`,
         );
+      turn?.begin();
       this.#children ??= new Set();
       this.#children.add(child);
       const forget = (): void => {

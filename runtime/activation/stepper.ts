@@ -3,7 +3,7 @@
 import type { Clock } from '../clock.ts';
 import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
-import type { Timer, TimerSet } from '../host/messages.ts';
+import type { SetTimer, Timer, TimerSet } from '../host/messages.ts';
 
 /** An event on its way to the logic. */
 export interface LogicEvent {
@@ -40,17 +40,25 @@ export interface Turn {
   /** The logic reached its final state. */
   readonly done: boolean;
   readonly failure: { readonly thrown: unknown } | undefined;
+  /** Not less than the JSON bytes of its effects, and of its timers where they are stored. */
+  readonly bytes: number;
+}
+
+/** The state after a turn, for `persisted`; only the stepper looks into it. */
+export interface Mark {
+  readonly snapshot: object;
+  readonly timerBytes: number;
 }
 
 export interface Stepper {
   /** The first turn. */
   start(input: unknown, waits: boolean): Turn;
   /**
-   * Takes up a stored state instead of `start`; one that an older `version` wrote is migrated first. `timers`: the ids of
-   * those that are set.
+   * Takes up a stored state instead of `start`; one that an older `version` wrote is migrated first. `timers`: those that
+   * are set.
    * @throws Error when it does not fit the logic.
    */
-  restore(text: string, version?: number, timers?: readonly string[]): void;
+  restore(text: string, version?: number, timers?: readonly SetTimer[]): void;
   /** Starts the children of a restored state. */
   resume(): void;
   /** One turn. `waits`: its work on the thread is left to `finish`. `message`: the one in hand. */
@@ -65,8 +73,10 @@ export interface Stepper {
   current(event: LogicEvent, source: Child | undefined): boolean;
   /** Whether something that it invoked or spawned lives. */
   hasChildren(): boolean;
-  /** The state as JSON text. */
-  persisted(): string;
+  /** The state as it is now. */
+  mark(): Mark;
+  /** The state as JSON text: now, or at a mark. @throws Error when it is no JSON, or with its timers too large to be stored */
+  persisted(mark?: Mark): string;
   /** The state value of a machine, `null` for a reducer. */
   state(): Json;
   /** The live context; only to be read. */

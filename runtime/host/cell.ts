@@ -10,16 +10,19 @@
  */
 
 import type { Child, LogicEvent, Program, Stepper, Turn } from '../activation/stepper.ts';
+import { atMostJsonBytes } from '../activation/turn-size.ts';
 import type { Address } from '../address.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect, TellEffect } from '../effects.ts';
 import { type Envelope, type Json, messageInfo } from '../envelope.ts';
-import { type ErrorData, textOf, toErrorData } from '../errors.ts';
+import { textOf, toErrorData } from '../errors.ts';
+import { limits } from '../limits.ts';
 import { redact } from '../redact.ts';
 import type { CellHost } from './cell-host.ts';
 import { CellTimers } from './cell-timers.ts';
 import { InputQueue } from './input-queue.ts';
 import type { Cause, FromHost, InspectedActivation, StepRecord, ToHost, TurnInput } from './messages.ts';
+import { StepRecords, type UnsentSteps } from './step-records.ts';
 import { type Checked, checkMessage, expiredFault } from './validate.ts';
 
 /** What waits for a turn. */
@@ -53,8 +56,7 @@ export class Cell {
   #stash: Input[] = [];
   /** The message of the turn. */
   #envelope: Envelope | undefined;
-  #records: StepRecord[] = [];
-  #number = 0;
+  readonly #records: StepRecords;
   /** Events of children that wait for their turns. */
   #eventsWaiting = 0;
   #lastTurnMs = 0;
@@ -62,8 +64,6 @@ export class Cell {
   #unfinished: { readonly number: number; readonly turn: Turn }[] = [];
   #fedUnreported = 0;
   #fedPosts = 0;
-  /** Timers of a persistent actor that a turn set or cancelled, and which turn that was, until it is committed. */
-  readonly #touched = new Map<string, number>();
   #status: 'running' | 'done' | 'over' = 'running';
   /** Whether the host has this cell in its list of ready ones. */
   listed = false;
@@ -75,6 +75,7 @@ export class Cell {
     this.#host = host;
     this.#program = program;
     this.#persistent = definition.persist === 'snapshot';
+    this.#records = new StepRecords(this.#persistent);
     this.#timers = new CellTimers(host.clock, (timer) => this.#enqueue({ turn: 'timer', timer }));
     const session = `${order.address}#${order.incarnation}`;
     this.#stepper = program.stepper(
@@ -148,6 +149,7 @@ export class Cell {
       if (input.turn === 'message' && !input.commit) handled += 1;
       this.#host.inHand.note(this.activation, this.#fedIndex(input));
       this.#take(input);
+      if (this.#records.isFull) this.#flush();
       if (turns === 1) startedMs = clock.monotonic();
       else if ((turns & 3) === 0 && clock.monotonic() - startedMs > roundMs) break;
     }
@@ -162,8 +164,7 @@ export class Cell {
 
   /** Turns up to `number` are committed: does what they want done on the thread. */
   committed(number: number) {
-    // The owner fires nothing any more that these turns ended, and what it had fired came before this message.
-    for (const [id, touched] of this.#touched) if (touched <= number) this.#touched.delete(id);
+    this.#records.committed(number);
     let next = this.#unfinished[0];
     while (next !== undefined && next.number <= number && this.#status !== 'over') {
       this.#unfinished.shift();
@@ -174,7 +175,7 @@ export class Cell {
       }
       next = this.#unfinished[0];
     }
-    if (this.#status === 'done' && number >= this.#number) this.#end();
+    if (this.#status === 'done' && number >= this.#records.number) this.#end();
   }
 
   /** The caller of a message cancelled, or a watched life is over. */
@@ -252,7 +253,7 @@ export class Cell {
         const cause: Cause = { by: 'timer', timer: timer.id, gen: timer.gen };
         if (!this.#persistent && !this.#timers.take(timer)) return;
         // Cancelled or set anew by a turn of which the owner had not heard when it fired this one.
-        if ((this.#touched.get(timer.id) ?? 0) > timer.gen) return this.#record({}, cause);
+        if (this.#records.isOutdated(timer)) return this.#record({}, cause);
         return this.#close(this.#stepper.fire(timer, this.#persistent), cause, this.#persistent, undefined);
       }
       case 'event':
@@ -275,7 +276,8 @@ export class Cell {
       return this.#step(event, { by: 'message', message: envelope.id }, commit, envelope.id);
     }
     const { refused } = checked;
-    if (commit) return this.#record({ rejected: refused }, { by: 'message', message: envelope.id });
+    const letterBytes = atMostJsonBytes(envelope.payload, limits.batchBytes);
+    if (commit) return this.#record({ rejected: refused, letterBytes }, { by: 'message', message: envelope.id });
     this.#release(
       [{ type: 'troupe.fail', to: envelope.id, reason: refused.reason, text: refused.message }],
       envelope.id,
@@ -298,7 +300,7 @@ export class Cell {
     if (turn.stashed) this.#stash.push({ turn: 'again', envelope: this.#envelope as Envelope, commit });
     if (commit) {
       this.#record(turn, cause);
-      if (turn.unfinished) this.#unfinished.push({ number: this.#number, turn });
+      if (turn.unfinished) this.#unfinished.push({ number: this.#records.number, turn });
     } else if (turn.effects.length > 0) this.#release(turn.effects, message);
     if (!turn.done) return;
     this.#status = 'done';
@@ -308,27 +310,15 @@ export class Cell {
     this.#host.post({ from: 'done', activation: this.activation });
   }
 
-  #record(turn: Partial<Turn> & { readonly rejected?: ErrorData }, cause: Cause): void {
-    this.#number += 1;
-    if (this.#persistent)
-      for (const id of [...(turn.timersCancelled ?? []), ...(turn.timersSet ?? []).map((timer) => timer.id)])
-        this.#touched.set(id, this.#number);
-    this.#records.push({
-      number: this.#number,
-      cause,
-      effects: turn.effects ?? [],
-      timersSet: this.#persistent ? (turn.timersSet ?? []) : [],
-      timersCancelled: this.#persistent ? (turn.timersCancelled ?? []) : [],
-      ...(turn.rejected === undefined ? {} : { rejected: turn.rejected }),
-      ...(turn.stashed ? { stashed: true } : {}),
-    });
+  #record(turn: Parameters<StepRecords['add']>[0], cause: Cause): void {
+    this.#records.add(turn, cause, this.#persistent ? this.#stepper.mark() : undefined);
   }
 
   #release(effects: readonly Effect[], message: string | undefined): void {
     let others: Effect[] | undefined;
     for (const effect of effects) {
       if (effect.type === 'troupe.tell') {
-        if (!this.#host.tellLocally(this, effect)) this.#send(effect);
+        if (!this.#host.tellLocally(this, effect)) this.#tell(effect);
       } else if (others === undefined) others = [effect];
       else others.push(effect);
     }
@@ -336,7 +326,7 @@ export class Cell {
       this.#host.post({ from: 'output', activation: this.activation, effects: others, message });
   }
 
-  #send({ address, messageType, payload, delivery }: TellEffect): void {
+  #tell({ address, messageType, payload, delivery }: TellEffect): void {
     this.#host.tellOutside(this, {
       to: address,
       type: messageType,
@@ -347,16 +337,33 @@ export class Cell {
 
   /** Sends the records that gathered, with the state after the last of them. */
   #flush() {
-    const steps = this.#records;
-    if (steps.length === 0) return;
-    this.#records = [];
+    const unsent = this.#records.take();
+    if (unsent.steps.length === 0) return;
+    const done = this.#status === 'done';
     let snapshot: string | undefined;
     try {
-      if (this.#persistent) snapshot = this.#stepper.persisted();
-    } catch (thrown) {
-      return this.#fail((steps.at(-1) as StepRecord).cause, thrown);
+      // Of one that is done nothing is stored.
+      if (this.#persistent && !done) snapshot = this.#stepper.persisted();
+    } catch {
+      return this.#failUnstorable(unsent);
     }
-    const done = this.#status === 'done';
+    this.#send(unsent.steps, snapshot, done);
+  }
+
+  /** The first turn after which the state cannot be stored fails; those before it count. */
+  #failUnstorable({ steps, marks }: UnsentSteps) {
+    let snapshot: string | undefined;
+    for (const [index, { cause }] of steps.entries()) {
+      try {
+        snapshot = this.#stepper.persisted(marks[index]);
+      } catch (thrown) {
+        if (index > 0) this.#send(steps.slice(0, index), snapshot, false);
+        return this.#fail(cause, thrown);
+      }
+    }
+  }
+
+  #send(steps: readonly StepRecord[], snapshot: string | undefined, done: boolean): void {
     // What a child said last is work under way, though the child is gone.
     const open = this.#eventsWaiting > 0 || this.#stepper.hasChildren();
     this.#host.post({ from: 'steps', activation: this.activation, steps, snapshot, done, open });

@@ -28,6 +28,12 @@ export interface TimerSet {
   readonly dueMs?: number;
 }
 
+/** A timer that is set already, and the JSON bytes of its event. */
+export interface SetTimer {
+  readonly id: string;
+  readonly bytes: number;
+}
+
 /** A timer as it is stored and fired. `gen` is the number of the turn that set it, 0 when that was in an earlier life. */
 export interface Timer {
   readonly id: string;
@@ -86,8 +92,8 @@ export type ToHost =
       readonly snapshot: string | undefined;
       /** Version of the definition that wrote the snapshot; the present one where it is left out. */
       readonly version?: number | undefined;
-      /** Ids of the timers that are stored with the snapshot. */
-      readonly timers?: readonly string[] | undefined;
+      /** The timers that are stored with the snapshot. */
+      readonly timers?: readonly SetTimer[] | undefined;
     }
   | { readonly to: 'deliver'; readonly activation: number; readonly inputs: readonly TurnInput[] }
   /** Turns up to `number` are committed: do what they want done on the thread. */

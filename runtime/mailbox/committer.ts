@@ -4,11 +4,13 @@
  * Invariants:
  * 1. Units are committed in the order in which they were submitted, each whole; `onCommitted` runs in that order too.
  * 2. A commit of unknown outcome is settled by reading the fence back, never by assuming.
- * 3. After a refusal nothing more is committed: the owner's memory is worthless and must be dropped.
+ * 3. A group of units is bounded in operations and characters: an engine writes it well within its time-out.
+ * 4. After a refusal nothing more is committed: the owner's memory is worthless and must be dropped.
  */
 
 import { type Clock, wait } from '../clock.ts';
 import { EngineDown, EngineUnknown, type Fence, type ShardStore, type StoreOperation } from '../engines/engine.ts';
+import { limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 
 /** What one batch of turns, or one housekeeping step, changes. */
@@ -33,8 +35,6 @@ export interface CommitterOptions {
   readonly onRefused: () => void;
 }
 
-/** Most operations of one commit; a larger single unit still goes alone. */
-const groupOperations = 2_048;
 const settleDelayMs = 200;
 
 export class Committer {
@@ -117,12 +117,15 @@ export class Committer {
     }
   }
 
+  /** What goes together, so that an engine can take it; a larger single unit goes alone. */
   #nextGroup(): CommitUnit[] {
     let operations = 0;
+    let characters = 0;
     let count = 0;
     for (const unit of this.#waiting) {
       operations += unit.operations.length + 1;
-      if (count > 0 && operations > groupOperations) break;
+      for (const operation of unit.operations) if ('value' in operation) characters += operation.value.length;
+      if (count > 0 && (operations > limits.commitOperations || characters > limits.commitCharacters)) break;
       count++;
     }
     return this.#waiting.splice(0, count);

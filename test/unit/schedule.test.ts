@@ -127,9 +127,9 @@ describe('schedule', () => {
     const full = fresh();
     for (let n = 0; n < limits.actorTimers; n++)
       assert.equal(planned(full, { id: `${n}`, n, ms: 1 }).failure, undefined);
-    const ids = Array.from({ length: limits.actorTimers }, (_, n) => `troupe.schedule:${n}`);
+    const set = Array.from({ length: limits.actorTimers }, (_, n) => ({ id: `troupe.schedule:${n}`, bytes: 50 }));
     const restored = stepperOf(ledger, clock);
-    restored.restore(full.persisted(), 1, ids);
+    restored.restore(full.persisted(), 1, set);
     for (const one of [full, restored]) {
       assert.match(String(planned(one, { id: 'more', n: 0 }).failure?.thrown), /at most 1000 timers/);
       assert.equal(planned(one, { id: '0', n: 0 }).failure, undefined, 'in place of its namesake');

@@ -152,6 +152,7 @@ export type RunScript = (name: keyof typeof scripts, values: readonly string[]) 
 export function defineScripts(client: Redis): RunScript {
   for (const [name, { lua, numberOfKeys }] of Object.entries(scripts))
     client.defineCommand(name, { lua, numberOfKeys });
-  const commands = client as unknown as Record<string, (...values: string[]) => Promise<unknown>>;
-  return async (name, values) => commands[name]?.(...values);
+  const commands = client as unknown as Record<string, (values: readonly string[]) => Promise<unknown>>;
+  // As one list: so many arguments as a commit may have would not fit the stack.
+  return async (name, values) => commands[name]?.(values);
 }

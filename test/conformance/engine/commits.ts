@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import type { Engine, StoreOperation } from '../../../runtime/engines/engine.ts';
+import { limits } from '../../../runtime/limits.ts';
 import { type Check, commit, dump, longMs, sample, take, takeWhenFree } from './space.ts';
 
 export function commitContract(check: Check): void {
@@ -49,6 +50,26 @@ export function commitContract(check: Check): void {
       assert.deepEqual(await store.fence('s0'), { nonce: next.nonce, seq: 1 });
     },
   );
+
+  check('the largest commit that turns can make is written', async ({ open }) => {
+    const { store, ...engine } = await open();
+    const lease = await take(engine, 's0', 1, longMs);
+    const effects = limits.commitOperations + limits.turnEffects;
+    const text = (bytes: number): string => '{"text":"to \\"be\\" \\\\ "},'.repeat(bytes / 27).padEnd(bytes, '.');
+    const results = Array.from({ length: effects }, (_, n): StoreOperation[] => [
+      { op: 'put', table: 'result', key: `r${n}`, value: 'x' },
+      { op: 'rank', index: 'expiry', member: `r${n}`, score: n },
+    ]);
+    const tells = Array.from({ length: effects }, (): StoreOperation[] => [
+      { op: 'append', list: 'outbox:s1', value: text((limits.batchBytes + limits.turnBytes) / effects) },
+      { op: 'put', table: 'out', key: 's1', value: '1' },
+    ]);
+    const state: StoreOperation = { op: 'put', table: 'actor', key: '/a', value: text(limits.actorBytes) };
+    for (const [seq, said] of [results, tells].entries())
+      assert.equal(await commit({ ...engine, store }, lease, seq, [...said.flat(), state]), 'committed');
+    assert.equal(await store.length('s0', 'outbox:s1'), effects);
+    assert.equal(await store.get('s0', 'actor', '/a'), state.value);
+  });
 
   check('of commits at the same seq, one is committed', async ({ open }) => {
     const engines = [await open(), await open()];

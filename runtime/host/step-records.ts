@@ -1,0 +1,86 @@
+import type { Mark, Turn } from '../activation/stepper.ts';
+import type { ErrorData } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Cause, StepRecord, Timer } from './messages.ts';
+
+/** Turns that leave together, to be committed as one unit. */
+export interface UnsentSteps {
+  readonly steps: readonly StepRecord[];
+  /** The state after each of them; of persistent actors only. */
+  readonly marks: readonly (Mark | undefined)[];
+}
+
+const nothing: UnsentSteps = { steps: [], marks: [] };
+
+/** The turns of one life that are to be committed, counted from 1, as far as they have not been sent. */
+export class StepRecords {
+  readonly #persistent: boolean;
+  #steps: StepRecord[] = [];
+  #marks: (Mark | undefined)[] = [];
+  #effects = 0;
+  #bytes = 0;
+  #number = 0;
+  /** Timers of a persistent actor that a turn set or cancelled, and which turn that was, until it is committed. */
+  readonly #touched = new Map<string, number>();
+
+  constructor(persistent: boolean) {
+    this.#persistent = persistent;
+  }
+
+  /** Number of the last turn. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** Whether what has not been sent is as much as one commit should hold. */
+  get isFull(): boolean {
+    return this.#bytes >= limits.batchBytes || this.#effects >= limits.commitOperations;
+  }
+
+  /** `letterBytes`: of the message that is rejected. */
+  add(
+    turn: Partial<Turn> & { readonly rejected?: ErrorData; readonly letterBytes?: number },
+    cause: Cause,
+    mark: Mark | undefined,
+  ): void {
+    this.#number += 1;
+    const { effects = [], rejected, stashed, bytes = 0, letterBytes = 0 } = turn;
+    const timersSet = (this.#persistent && turn.timersSet) || [];
+    const timersCancelled = (this.#persistent && turn.timersCancelled) || [];
+    for (const id of [...timersCancelled, ...timersSet.map((timer) => timer.id)]) this.#touched.set(id, this.#number);
+    this.#effects += effects.length;
+    this.#bytes += bytes + letterBytes;
+    this.#marks.push(mark);
+    this.#steps.push({
+      number: this.#number,
+      cause,
+      effects,
+      timersSet,
+      timersCancelled,
+      ...(rejected === undefined ? {} : { rejected }),
+      ...(stashed ? { stashed: true } : {}),
+    });
+  }
+
+  /** What has not been sent, which it is from now on. */
+  take(): UnsentSteps {
+    if (this.#steps.length === 0) return nothing;
+    const unsent = { steps: this.#steps, marks: this.#marks };
+    this.#steps = [];
+    this.#marks = [];
+    this.#effects = 0;
+    this.#bytes = 0;
+    return unsent;
+  }
+
+  /** Turns up to `number` are committed. */
+  committed(number: number): void {
+    // The owner fires nothing any more that these turns ended, and what it had fired came before this message.
+    for (const [id, touched] of this.#touched) if (touched <= number) this.#touched.delete(id);
+  }
+
+  /** Whether a timer was cancelled or set anew by a turn of which the owner had not heard when it fired this one. */
+  isOutdated({ id, gen }: Timer): boolean {
+    return (this.#touched.get(id) ?? 0) > gen;
+  }
+}
