@@ -128,6 +128,7 @@ export class Cell {
 
   deliver(inputs: readonly TurnInput[]): void {
     if (this.#status !== 'running') return;
+    for (const { turn } of inputs) if (turn === 'timer') this.#records.fired();
     this.#queue.pushAll(inputs);
     this.#host.ready(this);
   }
@@ -252,8 +253,7 @@ export class Cell {
         const { timer } = input;
         const cause: Cause = { by: 'timer', timer: timer.id, gen: timer.gen };
         if (!this.#persistent && !this.#timers.take(timer)) return;
-        // Cancelled or set anew by a turn of which the owner had not heard when it fired this one.
-        if (this.#records.isOutdated(timer)) return this.#record({}, cause);
+        if (this.#persistent && !this.#records.takeFired(timer)) return this.#record({}, cause);
         return this.#close(this.#stepper.fire(timer, this.#persistent), cause, this.#persistent, undefined);
       }
       case 'event':

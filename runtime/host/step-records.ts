@@ -20,8 +20,11 @@ export class StepRecords {
   #effects = 0;
   #bytes = 0;
   #number = 0;
-  /** Timers of a persistent actor that a turn set or cancelled, and which turn that was, until it is committed. */
+  /** Timers of a persistent actor that a turn set or cancelled, and which turn that was. */
   readonly #touched = new Map<string, number>();
+  /** Timers that the owner fired and that have not had their turn. */
+  #fired = 0;
+  #committed = 0;
 
   constructor(persistent: boolean) {
     this.#persistent = persistent;
@@ -75,12 +78,26 @@ export class StepRecords {
 
   /** Turns up to `number` are committed. */
   committed(number: number): void {
-    // The owner fires nothing any more that these turns ended, and what it had fired came before this message.
-    for (const [id, touched] of this.#touched) if (touched <= number) this.#touched.delete(id);
+    this.#committed = number;
+    this.#forgetTouched();
   }
 
-  /** Whether a timer was cancelled or set anew by a turn of which the owner had not heard when it fired this one. */
-  isOutdated({ id, gen }: Timer): boolean {
-    return (this.#touched.get(id) ?? 0) > gen;
+  /** The owner fired a timer; its turn comes with `takeFired`. */
+  fired(): void {
+    this.#fired += 1;
+  }
+
+  /** The turn of a timer; false when one of which the owner had not heard as it fired has cancelled it or set it anew. */
+  takeFired({ id, gen }: Timer): boolean {
+    const holds = (this.#touched.get(id) ?? 0) <= gen;
+    this.#fired -= 1;
+    this.#forgetTouched();
+    return holds;
+  }
+
+  /** The owner fires nothing any more that committed turns ended, but what it had fired may still wait for its turn. */
+  #forgetTouched(): void {
+    if (this.#fired > 0) return;
+    for (const [id, touched] of this.#touched) if (touched <= this.#committed) this.#touched.delete(id);
   }
 }
