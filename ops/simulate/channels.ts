@@ -235,7 +235,8 @@ export class Channels {
 const marksOf = (stored: StoredShard | undefined, writer: string): Taken =>
   decodeTaken(stored?.tables.get('in')?.get(writer));
 
-function isClosed(stored: StoredShard | undefined, writer: string): boolean {
+/** Whether what still comes of this writer is stale. */
+export function isClosed(stored: StoredShard | undefined, writer: string): boolean {
   const closedBelow = Number(stored?.tables.get('meta')?.get('closedBelow') ?? 0);
   return (epochOfWriter(writer) ?? Number.POSITIVE_INFINITY) < closedBelow;
 }

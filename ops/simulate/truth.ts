@@ -111,7 +111,7 @@ export class Truth {
           if (!('nonce' in answer)) return 'held';
           this.#epochs.set(`${answer.shard} ${answer.nonce}`, answer.epoch);
           // The third in a row, whose former owner had tried messages, may charge the one that was named.
-          if (answer.uncleanInRow > 2) this.#tried.add(answer.shard);
+          if (!answer.clean && answer.uncleanInRow > 2) this.#tried.add(answer.shard);
           return `${answer.clean ? 'clean' : 'unclean'} ${answer.epoch}`;
         }),
         renew: noted('renew', leases.renew, (answer) => (answer === undefined ? 'lost' : 'renewed')),

@@ -34,9 +34,9 @@ export interface Lease {
   /** Engine time at acquisition, milliseconds. */
   readonly engineNowMs: number;
   readonly untilMs: number;
-  /** Whether the former owner released the shard in order. True for a new shard. */
+  /** Whether nobody died with the lease before: it was released in order, or the caller had held it. True for a new shard. */
   readonly clean: boolean;
-  /** Take-overs in a row after which the former owner had not released; this one included. */
+  /** Take-overs in a row whose former owner had died, this one included; the caller's own return counts for nothing. */
   readonly uncleanInRow: number;
 }
 
@@ -108,11 +108,12 @@ export interface ShardStore {
 export interface Leases {
   /**
    * Takes the shard when its lease has ended, was released, or belongs to `succeeds`, a node of which the caller knows
-   * that it is dead. Resolves with when to try again otherwise.
+   * that it is dead. `held`: the nonce of the lease that the caller held last, if any. Resolves with when to try again
+   * otherwise.
    */
   acquire(
     shard: string,
-    holder: { readonly node: number; readonly ttlMs: number; readonly succeeds?: number },
+    holder: { readonly node: number; readonly ttlMs: number; readonly succeeds?: number; readonly held?: string },
   ): Promise<Lease | { readonly heldUntilMs: number; readonly engineNowMs: number }>;
   /** Extends a lease; `undefined` when it is no longer ours. `seq`: how many commits the shard has had. */
   renew(

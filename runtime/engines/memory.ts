@@ -177,21 +177,22 @@ export function createMemoryEngine(options: MemoryEngineOptions): Engine {
       const at = shardSpace(shard);
       const engineNowMs = clock.now();
       const former = at.lease;
-      const clean = former === undefined || former.released;
-      if (!clean && engineNowMs < former.untilMs && former.node !== holder.succeeds) {
+      const released = former === undefined || former.released;
+      if (!released && engineNowMs < former.untilMs && former.node !== holder.succeeds) {
         return { heldUntilMs: former.untilMs, engineNowMs };
       }
+      const own = former?.nonce === holder.held;
       const lease: StoredLease = {
         node: holder.node,
         epoch: Math.max((former?.epoch ?? 0) + 1, Math.floor(engineNowMs * 1_000)),
         nonce: random.nonce(),
         untilMs: engineNowMs + holder.ttlMs,
         released: false,
-        uncleanInRow: clean ? 0 : former.uncleanInRow + 1,
+        uncleanInRow: released ? 0 : former.uncleanInRow + (own ? 0 : 1),
       };
       at.lease = lease;
       const { epoch, nonce, untilMs, uncleanInRow } = lease;
-      return { shard, epoch, nonce, seq: at.seq, engineNowMs, untilMs, clean, uncleanInRow };
+      return { shard, epoch, nonce, seq: at.seq, engineNowMs, untilMs, clean: released || own, uncleanInRow };
     },
     async renew(shard, nonce, ttlMs) {
       const { lease } = shardSpace(shard);

@@ -34,6 +34,8 @@ const tickMs = defaults.fetchPollMs / 2;
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   #lease: Lease | undefined;
+  /** Of the lease that was acquired last. */
+  #nonce: string | undefined;
   #engineOffsetMs = 0;
   /** Monotonic time after which the lease may have ended. */
   #untilMs = 0;
@@ -87,12 +89,14 @@ export class LeaseKeeper {
           ttlMs: defaults.leaseMs,
           // The lease may be our own: dropped, or given by an answer that was lost.
           succeeds: attempt % 2 === 1 && succeeds !== undefined ? succeeds : node(),
+          ...(this.#nonce === undefined ? {} : { held: this.#nonce }),
         });
         if (!('nonce' in answer)) {
           await this.#pause(Math.min(1_000, Math.max(50, answer.heldUntilMs - answer.engineNowMs)));
           continue;
         }
         this.#lease = answer;
+        this.#nonce = answer.nonce;
         this.#learn(answer.engineNowMs, askedAtMs);
         await this.#options.onAcquired(answer);
         await this.#renewUntilLost(answer);

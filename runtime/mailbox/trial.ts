@@ -1,7 +1,7 @@
 /**
  * Blame for what kills the whole process: nobody is left then to say which message was in hand. After two take-overs in
- * a row whose former owner did not end in order, the messages that may have been in hand are handled one at a time on
- * the node, each named in a row before its turn and struck out by the commit that takes it. Whoever finds a name there
+ * a row whose former owner had died, the messages that may have been in hand are handled one at a time on the node, each
+ * named in a row before its turn and struck out by the commit that takes it. Whoever finds a name there after a death
  * charges an attempt to that message, and to no other.
  *
  * Only messages are tried: a timer or a started invocation that kills its process is charged to nobody.
@@ -11,7 +11,7 @@ import type { Address } from '../address.ts';
 import type { Lease, ShardStore, StoreOperation } from '../engines/engine.ts';
 import type { Mail } from './mail.ts';
 
-/** Take-overs in a row, after a death or a lost lease, from which on messages are tried. */
+/** Take-overs in a row, each after a death, from which on messages are tried. */
 const trialFrom = 2;
 
 interface TrialRow {
@@ -71,7 +71,7 @@ export const strikeOut: StoreOperation = { op: 'delete', table: 'meta', key: 'tr
 export class Trial {
   readonly #options: TrialOptions;
   readonly #isDue: boolean;
-  /** A name is left of a life that ended in order. */
+  /** A name is left of a life that ended in order, or goes on. */
   readonly #isStale: boolean;
   #suspect: TrialRow | undefined;
   /** What may have been in hand when the former owner ended: mail, and addresses whose rows are not read yet. */

@@ -7,7 +7,7 @@ const nowMs = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint';
 
 export function createPostgresLeases({ query }: PostgresLink, random: Random): Leases {
   return {
-    async acquire(shard, { node, ttlMs, succeeds }) {
+    async acquire(shard, { node, ttlMs, succeeds, held }) {
       checkShard(shard);
       const nonce = random.nonce();
       const [row] = await query<{
@@ -18,7 +18,14 @@ export function createPostgresLeases({ query }: PostgresLink, random: Random): L
         at_seq: string;
         clean: boolean;
         unclean_in_row: number;
-      }>('troupe-acquire', 'SELECT * FROM troupe_acquire($1, $2, $3, $4, $5)', [shard, node, ttlMs, nonce, succeeds]);
+      }>('troupe-acquire', 'SELECT * FROM troupe_acquire($1, $2, $3, $4, $5, $6)', [
+        shard,
+        node,
+        ttlMs,
+        nonce,
+        succeeds,
+        held,
+      ]);
       if (row === undefined) throw new Error('troupe_acquire answered nothing');
       const engineNowMs = Number(row.now_ms);
       const untilMs = Number(row.held_until_ms);

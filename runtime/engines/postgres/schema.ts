@@ -165,11 +165,46 @@ BEGIN
 END $$;
 `;
 
+/** A caller that takes a lease back says by its nonce that it had held it: then nobody has died. */
+const acquireAgain = `
+DROP FUNCTION IF EXISTS troupe_acquire(text, bigint, bigint, text, bigint);
+CREATE OR REPLACE FUNCTION troupe_acquire(
+  p_shard text, p_node bigint, p_ttl_ms bigint, p_nonce text, p_succeeds bigint, p_held text
+)
+RETURNS TABLE (taken boolean, now_ms bigint, held_until_ms bigint, new_epoch bigint, at_seq bigint, clean boolean,
+  unclean_in_row integer)
+LANGUAGE plpgsql AS $$
+DECLARE
+  former troupe_leases;
+  v_now bigint;
+  v_own boolean;
+BEGIN
+  INSERT INTO troupe_leases (shard) VALUES (p_shard) ON CONFLICT DO NOTHING;
+  SELECT * INTO former FROM troupe_leases WHERE shard = p_shard FOR UPDATE;
+  v_now := ${nowUs};
+  now_ms := v_now / 1000;
+  held_until_ms := former.until_ms;
+  taken := former.released OR now_ms >= former.until_ms OR former.node IS NOT DISTINCT FROM p_succeeds;
+  IF taken THEN
+    held_until_ms := now_ms + p_ttl_ms;
+    new_epoch := greatest(former.epoch + 1, v_now);
+    at_seq := former.seq;
+    v_own := former.nonce IS NOT DISTINCT FROM p_held;
+    clean := former.released OR v_own;
+    unclean_in_row := CASE WHEN former.released THEN 0 WHEN v_own THEN former.unclean ELSE former.unclean + 1 END;
+    UPDATE troupe_leases SET node = p_node, epoch = new_epoch, nonce = p_nonce, until_ms = held_until_ms,
+      released = false, unclean = unclean_in_row WHERE shard = p_shard;
+  END IF;
+  RETURN NEXT;
+END $$;
+`;
+
 /** Applied in this order; one that was released is never changed. */
 const migrations: readonly string[] = [
   `${tables}${commit}${leases}INSERT INTO troupe_meta VALUES ('lastNode', '0');`,
   // Format 2 mended BullMQ's job numbers, of which nothing is made any more.
   '',
+  acquireAgain,
 ];
 
 /** The newest format of the schema that this version writes. */

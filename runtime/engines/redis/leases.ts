@@ -6,9 +6,9 @@ import type { RunScript } from './scripts.ts';
 
 export function createRedisLeases({ call }: RedisLink, keys: RedisKeys, run: RunScript, random: Random): Leases {
   return {
-    async acquire(shard, { node, ttlMs, succeeds }) {
+    async acquire(shard, { node, ttlMs, succeeds, held = '' }) {
       const nonce = random.nonce();
-      const values = [keys.lease(shard), String(node), String(ttlMs), nonce, succeeds?.toString() ?? ''];
+      const values = [keys.lease(shard), String(node), String(ttlMs), nonce, succeeds?.toString() ?? '', held];
       const answer = (await call(() => run('troupeAcquire', values))) as string[];
       const [taken, engineNowMs, untilMs, epoch, seq, clean, uncleanInRow] = answer.map(Number);
       if (taken !== 1) return { heldUntilMs: untilMs as number, engineNowMs: engineNowMs as number };

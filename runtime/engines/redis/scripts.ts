@@ -69,21 +69,22 @@ return rows
 `;
 
 /**
- * KEYS: lease. ARGV: node, ttl, nonce, succeeds or ''. Answers taken?, engine ms, until, epoch, seq, clean, unclean in
+ * KEYS: lease. ARGV: node, ttl, nonce, succeeds or '', nonce of the caller's last lease or ''. Answers taken?, engine ms, until, epoch, seq, clean, unclean in
  * row.
  */
 const acquire = `#!lua
 ${now}
-local former = redis.call('HMGET', KEYS[1], 'node', 'epoch', 'until', 'seq', 'released', 'unclean')
-local clean = not former[1] or former[5] == '1'
-if not clean and nowMs < tonumber(former[3]) and former[1] ~= ARGV[4] then return {'0', whole(nowMs), former[3]} end
+local former = redis.call('HMGET', KEYS[1], 'node', 'epoch', 'until', 'seq', 'released', 'unclean', 'nonce')
+local released = not former[1] or former[5] == '1'
+if not released and nowMs < tonumber(former[3]) and former[1] ~= ARGV[4] then return {'0', whole(nowMs), former[3]} end
 local epoch = whole(math.max((tonumber(former[2]) or 0) + 1, nowUs))
 local until_ = whole(nowMs + tonumber(ARGV[2]))
 local seq = former[4] or '0'
-local unclean = clean and '0' or whole(tonumber(former[6]) + 1)
+local own = former[7] and former[7] == ARGV[5]
+local unclean = released and '0' or whole(tonumber(former[6]) + (own and 0 or 1))
 redis.call('HSET', KEYS[1], 'node', ARGV[1], 'epoch', epoch, 'nonce', ARGV[3], 'until', until_, 'seq', seq,
   'released', '0', 'unclean', unclean)
-return {'1', whole(nowMs), until_, epoch, seq, clean and '1' or '0', unclean}
+return {'1', whole(nowMs), until_, epoch, seq, (released or own) and '1' or '0', unclean}
 `;
 
 /** KEYS: lease. ARGV: nonce, ttl. Answers engine ms, until and seq, or nothing. */

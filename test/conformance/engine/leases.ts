@@ -60,6 +60,27 @@ export function leaseContract(check: Check): void {
     assert.deepEqual([lease.clean, lease.uncleanInRow], [false, 1]);
   });
 
+  check('nobody has died where a lease goes back to who had held it', async ({ open }) => {
+    const { leases } = await open();
+    const again = async (node: number, succeeds: number, held?: string): Promise<Lease> => {
+      const lease = await leases.acquire('s5', {
+        node,
+        ttlMs: longMs,
+        succeeds,
+        ...(held === undefined ? {} : { held }),
+      });
+      assert.ok('nonce' in lease);
+      return lease;
+    };
+    const first = await again(1, 1);
+    const second = await again(2, 1);
+    const own = await again(2, 2, second.nonce);
+    assert.deepEqual([own.clean, own.uncleanInRow], [true, second.uncleanInRow]);
+    assert.ok(own.epoch > second.epoch);
+    const stranger = await again(3, 2, first.nonce);
+    assert.deepEqual([stranger.clean, stranger.uncleanInRow], [false, second.uncleanInRow + 1]);
+  });
+
   check('a lease is renewed by its nonce only, and not after its end', async ({ open }) => {
     const engine = await open();
     const lease = await take(engine, 's3', 1, longMs);
