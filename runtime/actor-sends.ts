@@ -2,11 +2,14 @@ import type { Directory } from './activation/directory.ts';
 import { type Address, nameOf, parentOf, parseAddress } from './address.ts';
 import { DeathWatch } from './death-watch.ts';
 import type { ActorDefinition } from './define-actor.ts';
-import type { Effect, SpawnEffect } from './effects.ts';
+import { deliveryFailedEnvelope, failureOfRefusal, hearsOfFailures } from './delivery-failed.ts';
+import type { Effect, SpawnEffect, TellEffect } from './effects.ts';
 import type { Json } from './envelope.ts';
 import { type ErrorData, errorTable, TroupeError, textOf, toErrorData } from './errors.ts';
 import type { FromHost, ToHost } from './host/messages.ts';
 import type { Log } from './log.ts';
+import { ephemeralMail } from './mailbox/mail.ts';
+import type { Random } from './random.ts';
 import type { Router } from './router.ts';
 import type { SupervisionPort } from './supervision.ts';
 
@@ -16,6 +19,7 @@ export interface ActorSendsOptions {
   readonly supervision: () => SupervisionPort;
   readonly definitionOf: (kind: string) => ActorDefinition | undefined;
   readonly post: (slot: number, message: ToHost) => void;
+  readonly random: Random;
   readonly log: Log;
   readonly count: (name: string) => void;
 }
@@ -104,7 +108,10 @@ export class ActorSends {
             },
             from,
           )
-          .catch((error: unknown) => this.#refused(from, effect.address, effect.messageType, error));
+          .catch((error: unknown) => {
+            this.#refused(from, effect.address, effect.messageType, error);
+            this.#tellSender(from, effect, error);
+          });
         return;
       case 'troupe.spawn':
         this.#spawn(effect, from, incarnation).catch(failed);
@@ -148,6 +155,15 @@ export class ActorSends {
       this.#open.set(slot, requests);
     }
     return requests;
+  }
+
+  /** In memory, as the message was. Those that turns send without a commit are told of on their thread. */
+  #tellSender(from: Address, { address: to, messageType: type }: TellEffect, error: unknown): void {
+    const { directory, random } = this.#options;
+    const sender = directory.get(from);
+    if (sender?.status !== 'running' || !hearsOfFailures(sender.definition) || !sender.hasRoom()) return;
+    const failure = failureOfRefusal({ to, type }, error);
+    sender.deliver(ephemeralMail(deliveryFailedEnvelope(random.id(), from, from, 'at-most-once', failure)));
   }
 
   #refused(from: Address | undefined, to: string, type: string, error: unknown): void {

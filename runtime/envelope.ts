@@ -50,6 +50,8 @@ export interface Envelope {
   readonly headers?: Readonly<Record<string, string>>;
   readonly key?: MessageKey;
   readonly replyTo?: ReplyTo;
+  /** The sender hears of it, by the event `delivery.failed`, where this tell becomes a dead letter. */
+  readonly reportsFailure?: true;
   /** The first delivery is 1. */
   readonly attempt: number;
 }

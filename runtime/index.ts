@@ -22,6 +22,7 @@ export {
   type RestartType,
   type SupervisorChild,
 } from './define-app.ts';
+export { type DeliveryFailed, deliveryFailed } from './delivery-failed.ts';
 export {
   type AskInput,
   ask,

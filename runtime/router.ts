@@ -14,6 +14,7 @@ import { type Address, isSystemAddress, parseAddress } from './address.ts';
 import type { Asks } from './asks.ts';
 import { type Clock, within } from './clock.ts';
 import { type ActorDefinition, messageTypeFault } from './define-actor.ts';
+import { deliveryFailedType, hearsOfFailures } from './delivery-failed.ts';
 import type { EngineTrouble } from './engines/watched-engine.ts';
 import { type Delivery, type Envelope, type Json, lanes, streamHeader } from './envelope.ts';
 import { shuttingDown, TroupeError, toErrorData } from './errors.ts';
@@ -85,7 +86,7 @@ export class Router {
       const needsStore = message.delayMs !== undefined || message.idempotencyKey !== undefined;
       const durable = definition.persist === 'snapshot' || needsStore;
       const delivery = message.delivery ?? (durable ? 'at-least-once' : 'at-most-once');
-      const envelope = this.#envelope(to, message, delivery, definition, from);
+      const envelope = this.#reporting(this.#envelope(to, message, delivery, definition, from));
       return { envelope, written: this.#hand(envelope, definition) };
     };
     const ready = this.#readyDefinition(to);
@@ -173,7 +174,16 @@ export class Router {
   /** Builds the envelope of a message that an actor sends from a committed turn. @throws TroupeError */
   committedEnvelope(message: OutgoingMessage, from: Address): Envelope {
     const to = this.#admit(message, from);
-    return this.#build(to, message, message.delivery ?? 'at-least-once', (message.payload ?? {}) as Json, from);
+    const payload = (message.payload ?? {}) as Json;
+    return this.#reporting(this.#build(to, message, message.delivery ?? 'at-least-once', payload, from));
+  }
+
+  /** A durable tell of an actor that wants to know where it ends says so; what is known of its sender may be gone then. */
+  #reporting(draft: Draft): Draft {
+    const { from, delivery } = draft;
+    if (from === undefined || delivery !== 'at-least-once') return draft;
+    if (hearsOfFailures(this.#options.directory.definitionOf(from))) draft.reportsFailure = true;
+    return draft;
   }
 
   #admit(message: OutgoingMessage, from: Address | undefined): Address {
@@ -183,6 +193,11 @@ export class Router {
       throw new TroupeError('INVALID_ADDRESS', `${to} belongs to the runtime: it can be read, not messaged`);
     const fault = typeof message.type === 'string' ? messageTypeFault(message.type) : 'the message type is missing';
     if (fault !== undefined) throw new TroupeError('INVALID_MESSAGE', fault);
+    if (message.type === deliveryFailedType)
+      throw new TroupeError(
+        'INVALID_MESSAGE',
+        `"${deliveryFailedType}" is an event of the runtime: nobody else sends it`,
+      );
     checkTiming(message);
     return to;
   }

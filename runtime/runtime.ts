@@ -157,6 +157,7 @@ class NodeRuntime implements Runtime {
           trials,
           node: () => this.nodeEpoch,
           succeeds: options.succeeds,
+          shardOf: this.#shardNameOf,
           onWork: (address) => this.#awakening.work(address),
           onLost: (shard) => this.activations.shardLost(this.#shard(shard)),
           onWritten: (shard) => this.#shards.get(shard)?.wake(),
@@ -218,6 +219,7 @@ class NodeRuntime implements Runtime {
       supervision: () => this.#port(),
       definitionOf: (kind) => options.app.definitions.find((definition) => definition.kind === kind),
       post: (slot, message) => this.hosts.post(slot, message),
+      random,
       log: this.#log,
       count,
     });

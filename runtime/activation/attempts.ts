@@ -1,7 +1,6 @@
 import type { Address } from '../address.ts';
-import type { StoreOperation } from '../engines/engine.ts';
 import type { ErrorData, ErrorReason } from '../errors.ts';
-import { type DeadLetterReason, deadLetterOperations } from '../mailbox/dead-letters.ts';
+import type { DeadLetter, DeadLetterReason } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
 import type { ReportedExit } from './surroundings.ts';
 
@@ -10,14 +9,14 @@ const letterReasons: Partial<Record<ErrorReason, DeadLetterReason>> = {
   DEADLINE_EXCEEDED: 'EXPIRED',
 };
 
-/** Makes a dead letter of a message that never reached the logic, or expired when it had been set aside. */
-export function letterOfRejected(mail: Mail, rejected: ErrorData, nowMs: number): StoreOperation[] {
-  return deadLetterOperations({
+/** The dead letter of a message that never reached the logic, or expired when it had been set aside. */
+export function letterOfRejected(mail: Mail, rejected: ErrorData, nowMs: number): DeadLetter {
+  return {
     envelope: mail.envelope,
     reason: letterReasons[rejected.reason] ?? 'INVALID_MESSAGE',
     errors: [...mail.errors, { atMs: nowMs, message: rejected.message }],
     atMs: nowMs,
-  });
+  };
 }
 
 /** What those hear who wait for an answer of a life that has ended. */

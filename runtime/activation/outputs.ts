@@ -5,6 +5,8 @@
 
 import type { Address } from '../address.ts';
 import type { Asks } from '../asks.ts';
+import type { ActorDefinition } from '../define-actor.ts';
+import { deliveryFailedEnvelope, failureOfRefusal, hearsOfFailures } from '../delivery-failed.ts';
 import type { Effect, TellEffect } from '../effects.ts';
 import type { StoreOperation } from '../engines/engine.ts';
 import type { Delivery, Envelope, Json } from '../envelope.ts';
@@ -12,16 +14,19 @@ import type { ErrorData } from '../errors.ts';
 import type { Cause } from '../host/messages.ts';
 import { type ResultOutcome, resultOperations } from '../mailbox/results.ts';
 import type { Shard } from '../mailbox/shard.ts';
+import type { Random } from '../random.ts';
 import { Ties, type TiesPort, type TiesRow } from './ties.ts';
 
 export interface OutputsOptions {
   readonly address: Address;
+  readonly definition: ActorDefinition;
   readonly incarnation: number;
   readonly persistent: boolean;
   /** What its record holds of its former lives. */
   readonly stored: { readonly ties?: TiesRow } | undefined;
   readonly ties: () => TiesPort;
   readonly shard: Shard;
+  readonly random: Random;
   readonly asks: Asks;
   /** Turns a tell into an envelope from this actor and the shard it goes to. @throws TroupeError */
   readonly envelopeOf: (effect: TellEffect, from: Address, delivery: Delivery) => { envelope: Envelope; shard: string };
@@ -96,7 +101,7 @@ export class Outputs {
 
   /** What an effect of a turn adds to its commit, and what is to be done after it. */
   record(effect: Effect, operations: StoreOperation[], after: (() => void)[]): void {
-    const { address, persistent, shard, envelopeOf } = this.#options;
+    const { address, definition, persistent, shard, random, envelopeOf } = this.#options;
     const durable =
       effect.type === 'troupe.tell' && (effect.delivery ?? (persistent ? 'at-least-once' : 'at-most-once'));
     if (effect.type !== 'troupe.tell' || durable !== 'at-least-once') {
@@ -107,14 +112,20 @@ export class Outputs {
       after.push(() => this.#deliver(due));
       return;
     }
-    try {
-      const outgoing = envelopeOf(effect, address, 'at-least-once');
-      const entered = shard.enterOutbox(outgoing.shard, outgoing.envelope);
+    const enter = ({ envelope, shard: target }: ReturnType<OutputsOptions['envelopeOf']>): void => {
+      const entered = shard.enterOutbox(target, envelope);
       operations.push(...entered.operations);
       after.push(entered.committed);
-    } catch {
-      // The logic named an address or wrote a payload that cannot be sent; its turn stands.
+    };
+    try {
+      enter(envelopeOf(effect, address, 'at-least-once'));
+    } catch (error) {
+      // The logic named an address or a type that nothing can be sent to; its turn stands.
       this.#options.count('delivery_failed_total');
+      if (!hearsOfFailures(definition) || !shard.held) return;
+      const failure = failureOfRefusal({ to: effect.address, type: effect.messageType }, error);
+      const envelope = deliveryFailedEnvelope(random.id(), address, address, 'at-least-once', failure);
+      enter({ envelope, shard: shard.name });
     }
   }
 

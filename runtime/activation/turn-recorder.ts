@@ -106,8 +106,9 @@ export class TurnRecorder {
     if (step.rejected !== undefined && mail !== undefined) {
       const { rejected } = step;
       if (mail.place !== undefined) {
-        operations.push(...letterOfRejected(mail, rejected, shard.now()));
-        this.#options.count('dead_letters_total');
+        const letter = shard.writing(letterOfRejected(mail, rejected, shard.now()));
+        operations.push(...letter.operations);
+        after.push(letter.committed);
       }
       after.push(() => outputs.refuse(mail.envelope.id, rejected));
     }

@@ -1,5 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { TellEffect } from '../effects.ts';
+import type { Envelope } from '../envelope.ts';
+import type { ErrorData } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OutgoingMessage } from '../messaging.ts';
 import type { InHand } from './in-hand.ts';
@@ -20,6 +22,8 @@ export interface CellHost<Cell> {
   tellLocally(from: Cell, tell: TellEffect): boolean;
   /** Sends a tell by the main thread. */
   tellOutside(from: Cell, message: OutgoingMessage): void;
+  /** A message of a neighbour on this thread cannot be handled here: its sender may want to know. */
+  undelivered(envelope: Envelope, error: ErrorData): void;
   /** Runs a task so that the messages it sends are known to be this actor's. */
   within(cell: Cell, task: () => void): void;
   /** The cell is over: forget it. */

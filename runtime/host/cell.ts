@@ -10,13 +10,11 @@
  */
 
 import type { Child, LogicEvent, Program, Stepper, Turn } from '../activation/stepper.ts';
-import { atMostJsonBytes } from '../activation/turn-size.ts';
 import type { Address } from '../address.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect, TellEffect } from '../effects.ts';
 import { type Envelope, type Json, messageInfo } from '../envelope.ts';
 import { textOf, toErrorData } from '../errors.ts';
-import { limits } from '../limits.ts';
 import { redact } from '../redact.ts';
 import type { CellHost } from './cell-host.ts';
 import { CellTimers } from './cell-timers.ts';
@@ -276,8 +274,9 @@ export class Cell {
       return this.#step(event, { by: 'message', message: envelope.id }, commit, envelope.id);
     }
     const { refused } = checked;
-    const letterBytes = atMostJsonBytes(envelope.payload, limits.batchBytes);
-    if (commit) return this.#record({ rejected: refused, letterBytes }, { by: 'message', message: envelope.id });
+    const { payload } = envelope;
+    if (commit) return this.#record({ rejected: refused, payload }, { by: 'message', message: envelope.id });
+    if (envelope.from !== undefined && envelope.replyTo === undefined) this.#host.undelivered(envelope, refused);
     this.#release(
       [{ type: 'troupe.fail', to: envelope.id, reason: refused.reason, text: refused.message }],
       envelope.id,

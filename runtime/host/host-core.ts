@@ -11,8 +11,9 @@ import { createProgram } from '../activation/machine.ts';
 import type { Program } from '../activation/stepper.ts';
 import type { Clock } from '../clock.ts';
 import type { App } from '../define-app.ts';
+import { deliveryFailedEnvelope, deliveryFailedType, failureOfRefusal, hearsOfFailures } from '../delivery-failed.ts';
 import type { Json } from '../envelope.ts';
-import { textOf } from '../errors.ts';
+import { TroupeError, textOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Random } from '../random.ts';
 import { Cell } from './cell.ts';
@@ -85,6 +86,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     log,
     random,
     post: (message) => post(message),
+    onRefused: (activation, message, error) => undelivered(cells.get(activation), message, error),
     isPersistent: (activation) => cells.get(activation)?.definition.persist === 'snapshot',
   });
 
@@ -167,11 +169,14 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       plan();
     },
     tellLocally(from, tell) {
-      if (tell.delivery === 'at-least-once') return false;
+      if (tell.delivery === 'at-least-once' || tell.messageType === deliveryFailedType) return false;
       const target = ephemeral.get(tell.address);
       if (target === undefined || !target.running || sends.isOutside(tell.address)) return false;
-      if (target.waiting >= target.definition.mailbox.ephemeral) dropLocally(target);
-      else
+      if (target.waiting >= target.definition.mailbox.ephemeral) {
+        dropLocally(target);
+        const { address: to, messageType: type } = tell;
+        undelivered(from, { to, type }, new TroupeError('MAILBOX_FULL', `the mailbox of ${to} is full`));
+      } else
         target.deliverLocally({
           id: random.id(),
           to: target.address,
@@ -183,6 +188,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
         });
       return true;
     },
+    undelivered: (envelope, error) => undelivered(ephemeral.get(envelope.from ?? ''), envelope, error),
     tellOutside: (from, message) => sends.tell(from.activation, from.address, message),
     within(cell, task) {
       const { inHand } = options;
@@ -197,6 +203,15 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       sends.cancelOf(cell.activation);
     },
   };
+
+  /** Tells an ephemeral actor that what it told did not arrive, if it wants to know. */
+  function undelivered(sender: Cell | undefined, message: { to: string; type: string }, error: unknown): void {
+    if (sender === undefined || !sender.running || !hearsOfFailures(sender.definition)) return;
+    const { address } = sender;
+    const failure = failureOfRefusal(message, error);
+    if (sender.waiting >= sender.definition.mailbox.ephemeral) dropLocally(sender);
+    else sender.deliverLocally(deliveryFailedEnvelope(random.id(), address, address, 'at-most-once', failure));
+  }
 
   function dropLocally(target: Cell): void {
     droppedLocally += 1;

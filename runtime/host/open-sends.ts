@@ -10,7 +10,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Json } from '../envelope.ts';
-import { TroupeError } from '../errors.ts';
+import { type ErrorData, TroupeError } from '../errors.ts';
 import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { OutgoingMessage } from '../messaging.ts';
@@ -32,6 +32,8 @@ export interface OpenSendsOptions {
   readonly log: Log;
   readonly random: Random;
   readonly post: (message: FromHost) => void;
+  /** The tell of a turn was refused. */
+  readonly onRefused: (activation: number, message: OutgoingMessage, error: ErrorData) => void;
   /** Whether what an activation invokes is part of its snapshot. */
   readonly isPersistent: (activation: number) => boolean;
 }
@@ -77,8 +79,9 @@ export class OpenSends {
         const left = (this.#outside.get(to) ?? 1) - 1;
         if (left > 0) this.#outside.set(to, left);
         else this.#outside.delete(to);
-        if ('error' in result)
-          this.#options.log.warn({ from, to, type: message.type, reason: result.error.reason }, 'a tell was refused');
+        if (!('error' in result)) return;
+        this.#options.log.warn({ from, to, type: message.type, reason: result.error.reason }, 'a tell was refused');
+        this.#options.onRefused(activation, message, result.error);
       },
     });
     const request = this.#lastRequest;

@@ -1,4 +1,6 @@
 import type { Mark, Turn } from '../activation/stepper.ts';
+import { atMostJsonBytes } from '../activation/turn-size.ts';
+import type { Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Cause, StepRecord, Timer } from './messages.ts';
@@ -40,19 +42,19 @@ export class StepRecords {
     return this.#bytes >= limits.batchBytes || this.#effects >= limits.commitOperations;
   }
 
-  /** `letterBytes`: of the message that is rejected. */
+  /** `payload`: that of the message that is rejected, which its letter will hold. */
   add(
-    turn: Partial<Turn> & { readonly rejected?: ErrorData; readonly letterBytes?: number },
+    turn: Partial<Turn> & { readonly rejected?: ErrorData; readonly payload?: Json },
     cause: Cause,
     mark: Mark | undefined,
   ): void {
     this.#number += 1;
-    const { effects = [], rejected, stashed, bytes = 0, letterBytes = 0 } = turn;
+    const { effects = [], rejected, stashed, bytes = 0, payload } = turn;
     const timersSet = (this.#persistent && turn.timersSet) || [];
     const timersCancelled = (this.#persistent && turn.timersCancelled) || [];
     for (const id of [...timersCancelled, ...timersSet.map((timer) => timer.id)]) this.#touched.set(id, this.#number);
     this.#effects += effects.length;
-    this.#bytes += bytes + letterBytes;
+    this.#bytes += bytes + (rejected === undefined ? 0 : atMostJsonBytes(payload, limits.batchBytes));
     this.#marks.push(mark);
     this.#steps.push({
       number: this.#number,

@@ -11,6 +11,7 @@
 
 import type { Address } from '../address.ts';
 import { type Clock, within } from '../clock.ts';
+import { deliveryFailedEnvelope } from '../delivery-failed.ts';
 import type { Engine, Lease, StoreOperation } from '../engines/engine.ts';
 import { shuttingDown, TroupeError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -44,6 +45,8 @@ export interface ShardOptions {
   /** This process's node epoch, and the dead node whose leases it may take at once. */
   readonly node: () => number;
   readonly succeeds: number | undefined;
+  /** Name of the shard that an address lives in. */
+  readonly shardOf: (address: Address) => string;
   /** How many durable messages may wait for an address. */
   readonly capacityOf: (address: Address) => number;
   /** Mail came, or a timer is due: see that the actor runs and takes it. */
@@ -181,23 +184,37 @@ export class Shard {
    * reached its actor.
    */
   letter(mails: readonly Mail[], reason: DeadLetterReason, error?: string): void {
+    const epoch = this.#tenure?.lease.epoch;
     const atMs = this.now();
-    const letters = mails
-      .filter(({ place }) => place !== undefined)
-      .map(({ envelope, errors }): DeadLetter => {
-        const history = error === undefined ? errors : [...errors, { atMs, message: error }];
-        return { envelope, reason, errors: history, atMs };
-      });
-    this.#options.count('dead_letters_total', letters.length);
-    const onCommitted = (): void => {
-      for (const letter of letters) {
-        const { id, replyTo } = letter.envelope;
+    for (const mail of mails) {
+      const { envelope, errors, place } = mail;
+      // Nothing is numbered for a letter that would not be committed.
+      if (place === undefined || place.epoch !== epoch) continue;
+      const history = error === undefined ? errors : [...errors, { atMs, message: error }];
+      const letter: DeadLetter = { envelope, reason, errors: history, atMs };
+      const { operations, committed } = this.writing(letter);
+      const onCommitted = (): void => {
+        committed();
+        const { id, replyTo } = envelope;
         if (replyTo !== undefined || shardOfResult(id) !== undefined)
           this.#options.onResult(id, { error: errorOfLetter(letter) });
-      }
-    };
-    this.submit({ operations: letters.flatMap(deadLetterOperations), mails, onCommitted });
+      };
+      this.submit({ operations, mails: [mail], onCommitted });
+    }
     this.#housekeeping.lettered();
+  }
+
+  /** What a commit must hold for a letter: the letter, and what tells its sender. Commit it, then call `committed`. */
+  writing(letter: DeadLetter): ReturnType<Outbox['enter']> {
+    this.#options.count('dead_letters_total');
+    const { id, from, to, type, reportsFailure } = letter.envelope;
+    const operations = deadLetterOperations(letter);
+    if (from === undefined || reportsFailure !== true) return { operations, committed: nothing };
+    const { random, shardOf } = this.#options;
+    const failure = { to, type, messageId: id, reason: letter.reason, message: errorOfLetter(letter).message };
+    const event = deliveryFailedEnvelope(random.id(), from, to, 'at-least-once', failure);
+    const entered = this.enterOutbox(shardOf(from), event);
+    return { operations: [...operations, ...entered.operations], committed: entered.committed };
   }
 
   /** A timer of an actor that sleeps from now on is due at this engine time. */
