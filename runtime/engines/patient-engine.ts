@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { around } from './around.ts';
 import { type Engine, EngineUnknown } from './engine.ts';
 
 /** How long a call may take. The engines' own time-outs are shorter: this one is for answers that a driver has lost. */
@@ -12,14 +13,12 @@ const transportMs = 30_000;
  */
 export function patientEngine(engine: Engine, clock: Clock): Engine {
   const patient = <T extends object>(part: T, limitMs = callMs): T =>
-    new Proxy(part, {
-      get(target, name) {
-        const method: unknown = Reflect.get(target, name);
-        if (typeof method !== 'function') return method;
-        return (...given: unknown[]) =>
-          settled(Reflect.apply(method, target, given) as Promise<unknown>, clock, limitMs);
-      },
-    });
+    around(
+      part,
+      (call) =>
+        (...given) =>
+          settled(call(...given), clock, limitMs),
+    );
   return {
     transport: patient(engine.transport, transportMs),
     store: patient(engine.store),

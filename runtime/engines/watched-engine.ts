@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { textOf } from '../errors.ts';
+import { around } from './around.ts';
 import { type Engine, EngineDown, EngineUnknown } from './engine.ts';
 
 /** What an engine failed with, and has not done since. */
@@ -33,20 +34,15 @@ export function watchedEngine(engine: Engine, clock: Clock): WatchedEngine {
     failing.set(name, { sinceMs: failing.get(name)?.sinceMs ?? nowMs, lastMs: nowMs, what: textOf(error) });
   };
   const watched = <T extends object>(part: string, target: T): T =>
-    new Proxy(target, {
-      get(_target, property) {
-        const method: unknown = Reflect.get(target, property);
-        if (typeof method !== 'function') return method;
-        const name = `${part}.${String(property)}`;
-        return (...given: unknown[]) => {
-          const call = Reflect.apply(method, target, given) as Promise<unknown>;
-          call.then(
-            () => failing.delete(name),
-            (error: unknown) => note(name, error),
-          );
-          return call;
-        };
-      },
+    around(target, (call, method) => {
+      const name = `${part}.${method}`;
+      const succeed = (): void => void failing.delete(name);
+      const fail = (error: unknown): void => note(name, error);
+      return (...given) => {
+        const answer = call(...given);
+        answer.then(succeed, fail);
+        return answer;
+      };
     });
   return {
     ...engine,

@@ -25,9 +25,12 @@ export function encodeActorRecord({ snapshot, ...head }: ActorRecord): string {
 }
 
 export function decodeActorRecord(text: string): ActorRecord {
-  const cut = text.indexOf('\n');
-  return { ...(JSON.parse(text.slice(0, cut)) as Omit<ActorRecord, 'snapshot'>), snapshot: text.slice(cut + 1) };
+  const head = JSON.parse(text.slice(0, text.indexOf('\n'))) as Omit<ActorRecord, 'snapshot'>;
+  return { ...head, snapshot: snapshotOf(text) };
 }
+
+/** The snapshot alone, of a record as it is stored. */
+export const snapshotOf = (text: string): string => text.slice(text.indexOf('\n') + 1);
 
 /** Stores a record; `dueMs` is the engine time of its first timer. */
 export function storeOperations(address: Address, record: ActorRecord, dueMs: number | undefined): StoreOperation[] {

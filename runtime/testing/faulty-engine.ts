@@ -10,6 +10,7 @@
  */
 
 import type { Clock } from '../clock.ts';
+import { around } from '../engines/around.ts';
 import { type Engine, EngineDown, EngineUnknown } from '../engines/engine.ts';
 import type { SeededRandom } from './random.ts';
 
@@ -78,6 +79,8 @@ const brokenMs = 400;
 export function createFaultyEngine(engine: Engine, options: FaultyEngineOptions): FaultyEngine {
   const { random, clock, network = clock } = options;
   const weather: Weather = { ...fairWeather, ...options.weather };
+  // One for all refusals: they come in thousands while an engine is down, and a stack is what costs most of a refusal.
+  const down = new EngineDown('the engine cannot be reached');
 
   const travelMs = (): number => weather.fastestMs + random.next() ** 2 * (weather.slowestMs - weather.fastestMs);
   /** Half of what comes late comes close behind, where it meets what its caller does next. */
@@ -85,7 +88,7 @@ export function createFaultyEngine(engine: Engine, options: FaultyEngineOptions)
     random.next() * (random.chance(0.5) ? Math.min(weather.lateMs, closeTravels * weather.slowestMs) : weather.lateMs);
 
   const call = (name: string, effect: () => Promise<unknown>): Promise<unknown> => {
-    if (weather.down) return Promise.reject(new EngineDown('the engine cannot be reached'));
+    if (weather.down) return Promise.reject(down);
     const fate = random.next();
     const unknown = (delayMs: number): Promise<unknown> =>
       new Promise((_, reject) => {
@@ -115,21 +118,11 @@ export function createFaultyEngine(engine: Engine, options: FaultyEngineOptions)
       });
     });
   };
-  const travelling = <T extends object>(part: Part, inner: T): T => {
-    const methods = new Map<string | symbol, unknown>();
-    return new Proxy(inner, {
-      get(target, name) {
-        const known = methods.get(name);
-        if (known !== undefined) return known;
-        const method: unknown = Reflect.get(target, name);
-        if (typeof method !== 'function') return method;
-        const travels = (...given: unknown[]) =>
-          call(`${part}.${String(name)}`, () => Reflect.apply(method, target, given) as Promise<unknown>);
-        methods.set(name, travels);
-        return travels;
-      },
+  const travelling = <T extends object>(part: Part, inner: T): T =>
+    around(inner, (effect, method) => {
+      const name = `${part}.${method}`;
+      return (...given) => call(name, () => effect(...given));
     });
-  };
 
   return {
     weather,

@@ -152,7 +152,8 @@ export function createSchedule(options: { readonly random: Random; readonly star
         }
       };
       // A tick that is asked for in a microtask comes when no microtask is left: no round of the event loop is needed.
-      const next = (): void => queueMicrotask(() => process.nextTick(step));
+      const next = (): void => void Promise.resolve().then(tick);
+      const tick = (): void => process.nextTick(step);
       next();
     });
   };
