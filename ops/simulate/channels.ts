@@ -44,6 +44,8 @@ export class Channels {
   readonly #rolledBack = new Set<string>();
   /** The channel on which a message from outside came. */
   readonly #writers = new Map<string, string>();
+  /** Jobs as they were read, by their text. */
+  readonly #batches = new Map<string, Batch>();
   /** Envelopes that came again. */
   repeats = 0;
 
@@ -54,7 +56,7 @@ export class Channels {
 
   /** Notes an arrival; whether any of it came for the first time. */
   added(shard: string, data: string, stored: StoredShard | undefined): boolean {
-    const batch = decodeBatch(data);
+    const batch = this.#batch(data);
     if (batch === undefined) return false;
     const { writer, entries } = batch;
     const lane = this.#lane(shard, writer);
@@ -99,7 +101,7 @@ export class Channels {
   acknowledged(shard: string, job: string, stored: StoredShard | undefined): boolean {
     const data = stored?.active.get(job)?.data;
     if (data === undefined) return false;
-    const { writer, entries } = decodeBatch(data) as Batch;
+    const { writer, entries } = this.#batch(data) as Batch;
     if (isClosed(stored, writer)) return true;
     const marks = marksOf(stored, writer);
     const lane = this.#lane(shard, writer);
@@ -185,7 +187,7 @@ export class Channels {
     this.#rolledBack.add(shard);
     for (const arrival of this.#arrivals)
       if (arrival.shard === shard && arrival.atMs >= sinceMs) this.#forgiven.add(arrival.key);
-    const jobs = [...(stored?.waiting ?? []), ...(stored?.active.values() ?? [])].map(({ data }) => decodeBatch(data));
+    const jobs = [...(stored?.waiting ?? []), ...(stored?.active.values() ?? [])].map(({ data }) => this.#batch(data));
     for (const [writer, lane] of this.#lanes.get(shard) ?? []) {
       const marks = marksOf(stored, writer);
       for (const [n, arrival] of lane.open) lane.lost.set(n, arrival);
@@ -215,6 +217,12 @@ export class Channels {
   /** Whether numbers may be missing between what this writer sent and what this shard holds. */
   isShaken(shard: string, writer: string): boolean {
     return this.#rolledBack.has(shard) || this.#rolledBack.has(writer);
+  }
+
+  #batch(data: string): Batch | undefined {
+    const batch = this.#batches.get(data) ?? decodeBatch(data);
+    if (batch !== undefined) this.#batches.set(data, batch);
+    return batch;
   }
 
   #lane(shard: string, writer: string): Lane {

@@ -3,21 +3,32 @@
 export class Coverage {
   readonly #cells = new Map<string, number>();
   #active: readonly string[] = [];
+  /** Pairs of state and event since the active faults last changed. */
+  readonly #pairs = new Map<string, number>();
 
   /** The faults that hold from now on. */
   during(faults: readonly string[]): void {
+    this.#enter();
     this.#active = faults.length === 0 ? ['none'] : [...new Set(faults)];
   }
 
   note(state: string, event: string): void {
-    for (const fault of this.#active) {
-      const cell = `${state}|${event}|${fault}`;
-      this.#cells.set(cell, (this.#cells.get(cell) ?? 0) + 1);
-    }
+    const pair = `${state}|${event}`;
+    this.#pairs.set(pair, (this.#pairs.get(pair) ?? 0) + 1);
   }
 
   entries(): [string, number][] {
+    this.#enter();
     return [...this.#cells];
+  }
+
+  #enter(): void {
+    for (const [pair, count] of this.#pairs)
+      for (const fault of this.#active) {
+        const cell = `${pair}|${fault}`;
+        this.#cells.set(cell, (this.#cells.get(cell) ?? 0) + count);
+      }
+    this.#pairs.clear();
   }
 }
 

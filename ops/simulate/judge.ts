@@ -2,6 +2,7 @@
 
 import type { Table } from '../../runtime/engines/index.ts';
 import { decodeTaken } from '../../runtime/mailbox/taken.ts';
+import { runsOf } from '../torture/runs.ts';
 import type { AskerState, LedgerState } from './app.ts';
 import { isClosed } from './channels.ts';
 import type { Load } from './load.ts';
@@ -104,9 +105,9 @@ function judgeLedger(address: string, { context, value }: Stored, truth: Truth, 
   for (const what of misfired)
     violations.add('timer', `timer ${what} of ${address} fired after it was cancelled or replaced`);
   for (const id of Object.keys(armed)) violations.add('timer', `timer ${id} of ${address} never fired`);
-  for (const [id, runs] of Object.entries(timersFired)) {
+  for (const [id, fired] of Object.entries(timersFired)) {
     let last = -1;
-    for (const [first, upTo] of runs) {
+    for (const [first, upTo] of runsOf(fired)) {
       if (first <= last) violations.add('timer', `timer ${id} of ${address} fired twice as #${first}`);
       last = Math.max(last, upTo);
     }

@@ -46,6 +46,7 @@ function classOf({ operation, priority }: PlannedSend): string {
 /** The senders: several connections, each with its own order. */
 export class Load {
   readonly sent: Sent[] = [];
+  readonly #unanswered = new Set<Sent>();
   readonly #plan: Plan;
   readonly #clock: Clock;
   readonly #nodes: Nodes;
@@ -110,7 +111,7 @@ export class Load {
 
   /** What was not answered, of nodes that live. */
   get open(): readonly Sent[] {
-    return this.sent.filter(({ outcome, connection }) => outcome === 'open' && connection.member.process.alive);
+    return [...this.#unanswered].filter(({ connection }) => connection.member.process.alive);
   }
 
   /** Sends what waits; without a node it waits on. */
@@ -142,6 +143,7 @@ export class Load {
       messageId: undefined,
     };
     this.sent.push(sent);
+    this.#unanswered.add(sent);
     const message = {
       to: send.to,
       type: types[send.operation] ?? send.operation,
@@ -218,8 +220,8 @@ export class Load {
 
   /** A connection to a node that is gone breaks, and what was open on it is of unknown outcome. */
   #breakConnections(): void {
-    for (const sent of this.sent) {
-      if (sent.outcome !== 'open' || sent.connection.member.process.alive) continue;
+    for (const sent of this.#unanswered) {
+      if (sent.connection.member.process.alive) continue;
       this.#end(sent, 'unknown', 'broken');
       this.#again(sent);
     }
@@ -228,6 +230,7 @@ export class Load {
   #end(sent: Sent, outcome: 'ok' | 'refused' | 'unknown', reason = ''): void {
     const { send } = sent;
     if (sent.endedMs !== undefined) this.#violations.add('ask', `${sent.sender}#${sent.n} to ${send.to} ended twice`);
+    this.#unanswered.delete(sent);
     sent.outcome = outcome;
     sent.endedMs = this.#clock.monotonic();
     this.#note(`end ${send.index} ${outcome} ${reason}`);

@@ -2,7 +2,7 @@
  * What the stored states of actors hold: each message once, in its order, and never less than before.
  */
 
-import type { Runs } from '../torture/runs.ts';
+import { type Run, type Runs, runsOf } from '../torture/runs.ts';
 import type { Channels } from './channels.ts';
 import { decodedActor, keyOf } from './stored.ts';
 import type { Violations } from './verdict.ts';
@@ -45,7 +45,8 @@ export class States {
     this.#runs.set(address, runs);
     for (const sender of Object.keys(before)) if (runs[sender] === undefined) this.#lost(address, sender);
     for (const [sender, list] of Object.entries(runs)) {
-      const added = addedTo(before[sender] ?? [], list);
+      if (list === before[sender]) continue;
+      const added = addedTo(runsOf(before[sender]), runsOf(list));
       if (added === undefined) this.#lost(address, sender);
       for (const n of added ?? []) {
         const key = keyOf(address, sender, n);
@@ -61,7 +62,7 @@ export class States {
     for (const [address, runs] of [...this.#runs]) {
       if (this.#shardOf(address) !== shard) continue;
       for (const [sender, list] of Object.entries(runs))
-        for (const n of addedTo([], list) ?? []) this.#applied.delete(keyOf(address, sender, n));
+        for (const n of addedTo([], runsOf(list)) ?? []) this.#applied.delete(keyOf(address, sender, n));
       for (const place of [...this.#last.keys()]) if (place.startsWith(`${address} `)) this.#last.delete(place);
       this.#runs.delete(address);
       const text = stored(address);
@@ -95,7 +96,7 @@ export class States {
 }
 
 /** The numbers that runs have gained at their end; `undefined` when something else changed. */
-function addedTo(before: Runs[string] = [], now: Runs[string] = []): number[] | undefined {
+function addedTo(before: readonly Run[], now: readonly Run[]): number[] | undefined {
   const added: number[] = [];
   for (const [index, [first, upTo]] of now.entries()) {
     const known = before[index];

@@ -1,7 +1,7 @@
 /** What an engine holds, as the checkers read it. */
 
 import type { Table, TransportJob } from '../../runtime/engines/index.ts';
-import { decodeActorRecord } from '../../runtime/mailbox/actor-record.ts';
+import { snapshotOf } from '../../runtime/mailbox/actor-record.ts';
 import type { Batch } from '../../runtime/mailbox/batch.ts';
 import type { Runs } from '../torture/runs.ts';
 
@@ -38,7 +38,7 @@ export const keyOf = (address: string, sender: unknown, n: unknown): string =>
 
 export function decodedActor(text: string | undefined): Stored | undefined {
   if (text === undefined) return undefined;
-  const { context, value } = JSON.parse(decodeActorRecord(text).snapshot) as {
+  const { context, value } = JSON.parse(snapshotOf(text)) as {
     readonly context: { readonly runs?: Runs };
     readonly value?: unknown;
   };

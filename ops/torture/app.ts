@@ -18,7 +18,7 @@ const timerEvery = 8;
 const timerMs = 400;
 
 const append = z.object({ sender: z.string().min(1).max(64), n: z.int().min(0) });
-const runs = z.record(z.string(), z.array(z.tuple([z.int(), z.int()])));
+const runs = z.record(z.string(), z.string());
 
 const mirrorMessages = {
   append: { payload: append },
