@@ -107,15 +107,23 @@ export class Delayed {
 
   #handOn(ids: readonly string[], rows: readonly (string | undefined)[]): void {
     const { shard, log, onDue } = this.#options;
-    const mails: Mail[] = [];
-    const operations: StoreOperation[] = [];
+    let mails: Mail[] = [];
+    let operations: StoreOperation[] = [];
+    let characters = 0;
     for (const [index, id] of ids.entries()) {
-      const mail = mailOf(rows[index]);
+      const row = rows[index];
+      const mail = mailOf(row);
       if (mail !== undefined) mails.push(mail);
       else log.error({ shard, id }, 'a delayed message is damaged; its row stays in the table "delayed"');
       operations.push(...leaveOperations(id, mail !== undefined));
+      characters += row?.length ?? 0;
+      if (characters < limits.batchBytes && index < ids.length - 1) continue;
+      // As much as an engine takes in one commit.
+      onDue(mails, operations);
+      mails = [];
+      operations = [];
+      characters = 0;
     }
-    onDue(mails, operations);
   }
 }
 

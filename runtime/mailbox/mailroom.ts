@@ -324,13 +324,15 @@ export class Mailroom {
     return { operations: [...moved.operations, ...operations], takes: [...moved.takes, ...takes] };
   }
 
-  /** Moves the durable mail of an address, in memory until now, to rows. */
+  /** Moves the durable mail of an address, in memory until now, to rows: answers with what is left to be committed. */
   #move(parking: Parking, address: Address): Parked {
     const queue = this.queueOf(address);
-    const moved = parking.move(address, queue.durable());
+    const { steps, rest } = parking.move(address, queue.durable());
     this.#store?.trial.forgotten(address, parking.trim(address, queue));
-    if (moved.takes.length > 0) this.#options.count('parked_total', moved.takes.length);
-    return moved;
+    const moved = [...steps, rest].reduce((sum, { takes }) => sum + takes.length, 0);
+    if (moved > 0) this.#options.count('parked_total', moved);
+    for (const step of steps) this.#options.commit(step);
+    return rest;
   }
 
   async #load(parking: Parking, address: Address): Promise<void> {

@@ -51,13 +51,13 @@ export function ownerOf(key: string): { readonly address: Address; readonly lane
   return { address: key.slice(0, cut) as Address, lane: Number(key[cut + 1]) };
 }
 
-export function parkedOperation(lane: number, seq: number, { envelope, errors }: Mail): StoreOperation {
+export function parkedOperation(lane: number, seq: number, { envelope, errors }: Mail) {
   return {
     op: 'put',
     table: 'parked',
     key: parkedKey(envelope.to, lane, seq),
     value: JSON.stringify({ envelope, errors }),
-  };
+  } satisfies StoreOperation;
 }
 
 export function decodeParked(value: string): { readonly envelope: Envelope; readonly errors: Attempted[] } {

@@ -98,20 +98,33 @@ export class Parking {
     );
   }
 
-  /** Moves mail that is in memory to rows. Mail that has a row stays where it is. */
-  move(address: Address, mails: readonly Mail[]): Parked {
+  /**
+   * Moves mail that is in memory to rows, in steps of a size that an engine takes: commit them in order, then the rest.
+   * Between two of them the rows are what came first, and what stands in jobs follows. Mail that has a row stays where
+   * it is.
+   */
+  move(address: Address, mails: readonly Mail[]): { readonly steps: readonly Parked[]; readonly rest: Parked } {
     const lot = this.#lotOf(address);
-    const parked: Parked = { operations: [], takes: [] };
+    const steps: Parked[] = [];
+    let parked: Parked = { operations: [], takes: [] };
+    let characters = 0;
     for (const mail of mails) {
       if (mail.place?.at !== 'channel') continue;
       parked.takes.push(mail.place);
       mail.place = this.#nextPlace(lot, mail);
       lot.loaded[mail.place.lane] = mail.place.seq;
       lot.inMemory++;
-      parked.operations.push(parkedOperation(mail.place.lane, mail.place.seq, mail));
+      const row = parkedOperation(mail.place.lane, mail.place.seq, mail);
+      parked.operations.push(row);
+      characters += row.value.length;
+      if (characters < limits.batchBytes) continue;
+      parked.operations.push(this.#rowOperation(address, lot));
+      steps.push(parked);
+      parked = { operations: [], takes: [] };
+      characters = 0;
     }
     if (parked.takes.length > 0) parked.operations.push(this.#rowOperation(address, lot));
-    return parked;
+    return { steps, rest: parked };
   }
 
   /** Appends mail that shall not stay in memory. */
