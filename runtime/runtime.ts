@@ -9,6 +9,7 @@ import type { Address } from './address.ts';
 import { Asks } from './asks.ts';
 import { Awakening } from './awakening.ts';
 import { type Cancel, type Clock, systemClock, wait, within } from './clock.ts';
+import { durableCapacity } from './durable-capacity.ts';
 import type { TellEffect } from './effects.ts';
 import { patientEngine } from './engines/patient-engine.ts';
 import { type EngineTrouble, type WatchedEngine, watchedEngine } from './engines/watched-engine.ts';
@@ -19,7 +20,7 @@ import { createHosts, type Hosts } from './host/hosts.ts';
 import type { FromHost, ToHost } from './host/messages.ts';
 import { placesOn } from './host-places.ts';
 import { RuntimeInspection } from './inspection.ts';
-import { defaults, limits } from './limits.ts';
+import { defaults } from './limits.ts';
 import { type Log, silentLog } from './log.ts';
 import { nodeWriter } from './mailbox/batch.ts';
 import { ChannelWriter } from './mailbox/channel.ts';
@@ -162,8 +163,7 @@ class NodeRuntime implements Runtime {
           onLost: (shard) => this.activations.shardLost(this.#shard(shard)),
           onWritten: (shard) => this.#shards.get(shard)?.wake(),
           onResult: (id, outcome) => this.#result(id, outcome),
-          capacityOf: (address) =>
-            this.activations.definitionOf(address)?.mailbox.durable ?? limits.durableMailboxMessages,
+          capacityOf: (address) => durableCapacity(address, this.activations, this.#supervision),
           onArrived: ({ envelope, place }) => {
             if (place?.at === 'channel' && place.writer === nodeWriter(this.nodeEpoch))
               this.#inTransit.left(envelope.to);

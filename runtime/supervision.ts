@@ -81,6 +81,11 @@ export interface SupervisionPort {
   ensure(address: Address): Promise<'running' | 'absent' | 'restarting' | 'held'>;
   /** What is known of an actor that is `held`; `undefined` when it is not. A tree without operators has none. */
   held?(address: Address): HeldActor | undefined;
+  /**
+   * What lives at an address or would, awake or not; `undefined` where that cannot be known before. Looks, and starts
+   * nothing. Without it only the definitions of actors that have lived are known.
+   */
+  specified?(address: Address): ActorDefinition | undefined;
   /** Starts a child of an actor. A name in use is left alone. */
   spawn(parent: Address, child: SpawnOrder): Promise<void>;
   /** Stops a child of an actor; with a generation, none that was wished for after it. */

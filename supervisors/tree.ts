@@ -241,6 +241,10 @@ export function createTree(options: TreeOptions): Tree {
       return held(address) === undefined ? await ensure(address, places, groups, isStopping) : 'held';
     },
     held,
+    specified(address) {
+      const definition = specifiedAt(address, places, groups);
+      return typeof definition === 'object' ? definition : undefined;
+    },
     async spawn(owner, child) {
       const spec = spawnedSpec(owner, child);
       const life = above(owner)?.child(nameOf(owner));

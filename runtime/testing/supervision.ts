@@ -134,6 +134,8 @@ export function createTestTree(options: TestTreeOptions): TestTree {
         else if (life?.status === 'starting') await life.starting.catch(() => undefined);
         return presence(address);
       },
+      specified: (address) =>
+        lives.get(address)?.definition ?? groups.get(parentOf(address) ?? ('/' as Address))?.actor,
       async spawn(parent, { name, definition, input }) {
         if (presence(parent) === 'absent') throw new TroupeError('NOT_FOUND', `${parent} is not running`);
         const address = childOf(parent, name);
