@@ -19,6 +19,8 @@ export interface CommitUnit {
   /** Envelopes whose fate this unit decides. */
   readonly takes: readonly { readonly writer: string; readonly n: number; readonly prev: number }[];
   readonly onCommitted: () => void;
+  /** Written also where it changes nothing: its acceptance shows that what is known here is what is stored. */
+  readonly isProof?: boolean;
   /** The unit was given up with its shard. */
   readonly onAbandoned?: () => void;
 }
@@ -90,7 +92,7 @@ export class Committer {
       const group = this.#nextGroup();
       const takes = group.flatMap((unit) => unit.takes);
       const operations = merge([...group.flatMap((unit) => unit.operations), ...this.#options.recordTakes(takes)]);
-      if (operations.length > 0) {
+      if (operations.length > 0 || group.some((unit) => unit.isProof)) {
         const outcome = await this.#write(operations);
         if (this.#refused || outcome === 'refused') {
           for (const unit of group) unit.onAbandoned?.();

@@ -6,7 +6,8 @@
  * 1. An envelope is handed on only when its predecessor was taken or handed on before it.
  * 2. A gap is settled by a scan of `waiting`, then `active` (jobs move only that way), never by waiting: what waits
  *    will be fetched, what is active unknown to us is adopted, what is nowhere is lost and said so.
- * 3. A job is acknowledged only when each of its envelopes is taken. That is harmless from anyone, so a repeat is too.
+ * 3. A job is acknowledged only when each of its envelopes is taken, and a commit after it came has shown so. That is
+ *    harmless from anyone, so a repeat is too.
  * 4. What is in hand and not taken is bounded; beyond that nothing is fetched.
  */
 
@@ -35,6 +36,8 @@ export interface IntakeOptions {
   readonly onLost: (gap: ChannelPlace) => void;
   /** The writer was closed before this envelope came. */
   readonly onStale: (mail: Mail) => void;
+  /** Calls back once a commit shows that what is known here to be taken is what is stored. */
+  readonly prove: (onProved: () => void) => void;
   /** Counts what happened, for metrics. */
   readonly count: (name: string, by?: number) => void;
 }
@@ -185,7 +188,8 @@ export class Intake {
     }
     const fresh = batch.entries.filter((entry) => !isTaken(this.#takenBy(batch.writer), entry.n));
     this.#jobs.set(id, Math.max(1, fresh.length));
-    if (fresh.length === 0) this.#release(id);
+    // Where an engine has lost the takes, it is the one that still holds the mail.
+    if (fresh.length === 0) this.#options.prove(() => this.#release(id));
     let repeats = batch.entries.length - fresh.length;
     for (const entry of fresh) {
       const known = this.#inHand.get(batch.writer)?.get(entry.n);

@@ -85,6 +85,7 @@ export async function createTenure(options: TenureOptions): Promise<Tenure> {
     onMail: options.onMail,
     onLost: options.onLost,
     onStale: options.onStale,
+    prove: (onProved) => committer.submit({ operations: [], takes: [], isProof: true, onCommitted: onProved }),
   });
   const outbox = new Outbox({
     shard,
