@@ -27,6 +27,10 @@ export interface TestRedis {
 export interface TestRedisOptions {
   readonly appendonly?: 'yes' | 'no';
   readonly policy?: string;
+  /** Default `always`: with `everysec` a kill -9 loses up to 2 s of acknowledged writes where the disk stalls. */
+  readonly appendfsync?: 'always' | 'everysec';
+  /** Where its data are to be, and stay; default: a temporary folder. */
+  readonly folder?: string;
 }
 
 /** Whether the tests can start Redis; under CI=true its absence is a failure, not a skip. */
@@ -38,7 +42,7 @@ export function redisMissing(): string | false {
 
 /** Starts a server; `t` may be left out by callers that stop it themselves. */
 export async function startRedis(t?: Pick<TestContext, 'after'>, options: TestRedisOptions = {}): Promise<TestRedis> {
-  const folder = await mkdtemp(join(tmpdir(), 'troupe-redis-'));
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'troupe-redis-')));
   const port = await freePort();
   let child: ChildProcess;
 
@@ -49,8 +53,7 @@ export async function startRedis(t?: Pick<TestContext, 'after'>, options: TestRe
       dir: folder,
       save: '',
       appendonly: options.appendonly ?? 'yes',
-      // With `everysec` a kill -9 loses up to 2 s of acknowledged writes where the disk stalls, as on a busy machine.
-      appendfsync: 'always',
+      appendfsync: options.appendfsync ?? 'always',
       'maxmemory-policy': options.policy ?? 'noeviction',
     };
     child = spawn(
@@ -82,7 +85,7 @@ export async function startRedis(t?: Pick<TestContext, 'after'>, options: TestRe
     },
     stop: async () => {
       await end('SIGKILL');
-      await rm(folder, { recursive: true, force: true });
+      if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
   t?.after(() => server.stop());
