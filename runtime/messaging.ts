@@ -157,7 +157,7 @@ export interface DeadLetterOutcome {
   /** Ids of those that were changed; in a dry run of those that would be. */
   readonly ids: readonly string[];
   /** What was named and stays as it is. */
-  readonly skipped: readonly { readonly id: string; readonly why: 'NOT_FOUND' | 'LOST' }[];
+  readonly skipped: readonly { readonly id: string; readonly why: 'NOT_FOUND' | 'LOST' | 'WORK_FAILED' }[];
   readonly dryRun: boolean;
 }
 
@@ -167,9 +167,9 @@ export interface DeadLetterActions {
   show(id: string): Promise<DeadLetterDetail>;
   /**
    * Sends the messages once more, under their ids and with new attempts; the letters are gone in the same commit. Keeps
-   * no order. A replay that is repeated finds no letter. `LOST` letters have no message to send.
+   * no order. A replay that is repeated finds no letter. `LOST` and `WORK_FAILED` letters have no message to send.
    *
-   * @throws TroupeError `NOT_FOUND` when none of the named ids is there, `INVALID_MESSAGE` when they are all `LOST`,
+   * @throws TroupeError `NOT_FOUND` when none of the named ids is there, `INVALID_MESSAGE` when none can be sent,
    * `UNAVAILABLE` when a shard is not held or was lost meanwhile; repeating it is safe
    */
   replay(selection: DeadLetterSelection, options?: { readonly dryRun?: boolean }): Promise<DeadLetterOutcome>;

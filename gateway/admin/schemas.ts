@@ -1,6 +1,7 @@
 /** What the admin edge answers, for the OpenAPI document. */
 
 import * as z from 'zod';
+import { finalReasons } from '../../runtime/mailbox/dead-letters.ts';
 
 const json = z.unknown().meta({ description: 'Any JSON value' });
 
@@ -103,7 +104,7 @@ export const deadLetterOutcomeSchema = z.object({
   matched: z.number().int(),
   changed: z.number().int().meta({ description: 'None in a dry run' }),
   ids: z.array(z.string()).readonly().meta({ description: 'What was changed; in a dry run what would be' }),
-  skipped: z.array(z.object({ id: z.string(), why: z.enum(['NOT_FOUND', 'LOST']) })).readonly(),
+  skipped: z.array(z.object({ id: z.string(), why: z.enum(['NOT_FOUND', ...finalReasons]) })).readonly(),
   dryRun: z.boolean(),
 });
 

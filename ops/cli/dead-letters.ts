@@ -126,15 +126,18 @@ function actionCommand(action: 'replay' | 'discard', description: string): Comma
     const outcome = (await call(options, `/actions/${action}`, body)) as DeadLetterOutcome;
     if (options.output === 'table') printOutcome(action, outcome);
     else printJson(outcome, options.output);
-    for (const { id, why } of outcome.skipped)
-      say(
-        why === 'LOST' ? `${id}: it stands for lost messages and cannot be replayed` : `${id}: there is no such letter`,
-      );
+    for (const { id, why } of outcome.skipped) say(`${id}: ${skippedTexts[why]}`);
     if ('filter' in body && outcome.matched === body.limit) say('there may be more: run it again');
     if (outcome.skipped.some(({ why }) => why === 'NOT_FOUND')) process.exitCode = exitCodes.notFound;
     else if (outcome.skipped.length > 0) process.exitCode = exitCodes.failed;
   });
 }
+
+const skippedTexts: Readonly<Record<DeadLetterOutcome['skipped'][number]['why'], string>> = {
+  NOT_FOUND: 'there is no such letter',
+  LOST: 'it stands for lost messages and cannot be replayed',
+  WORK_FAILED: 'its message was handled and cannot be replayed',
+};
 
 /** The ids or the filter of an action; neither is refused, so that a slip of the hand does not mean everything. */
 function orderOf(ids: readonly string[], options: ActionOptions) {

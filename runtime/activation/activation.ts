@@ -17,15 +17,17 @@ import type { Address } from '../address.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect } from '../effects.ts';
 import { type ErrorData, shuttingDown } from '../errors.ts';
-import type { Timer, TurnFailure, TurnInput } from '../host/messages.ts';
+import { isSent } from '../host/causes.ts';
+import type { OpenInvocation, SetTimer, Timer, TurnFailure, TurnInput } from '../host/messages.ts';
 import { limits } from '../limits.ts';
-import { chargeAttempt } from '../mailbox/attempts.ts';
 import { errorOfLetter } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
 import { strikeOut, type Trial } from '../mailbox/trial.ts';
 import { errorOfEnd } from './attempts.ts';
+import { Charges } from './charges.ts';
 import { DurableTimers } from './durable-timers.ts';
 import { Hand } from './hand.ts';
+import { InvocationRows } from './invocation-rows.ts';
 import { Outputs } from './outputs.ts';
 import { theLifeItself } from './quarantine.ts';
 import type { ActivationOptions, ReportedExit } from './surroundings.ts';
@@ -44,12 +46,12 @@ export class Activation {
   readonly #options: ActivationOptions;
   readonly #hand = new Hand();
   readonly #timers: DurableTimers;
+  readonly #invocations: InvocationRows;
   readonly #outputs: Outputs;
   readonly #recorder: TurnRecorder;
+  readonly #charges: Charges;
   /** Timers that came due while the actor was held. */
   #postponed: Timer[] = [];
-  /** Engine time before which the message at the head is not tried again. */
-  #retryAt: { readonly untilMs: number; readonly text: string } | undefined;
   readonly #tryout = new Tryout();
   #ephemeralInHand = 0;
   /** Turns whose records wait for their commit. */
@@ -74,13 +76,10 @@ export class Activation {
       (timer) => this.#fire(timer),
       options.stored?.timers ?? [],
     );
-    this.#recorder = new TurnRecorder({
-      ...options,
-      hand: this.#hand,
-      timers: this.#timers,
-      outputs: this.#outputs,
-      isRunning: () => this.status === 'running',
-    });
+    this.#invocations = new InvocationRows(options.address, options.stored?.invocations);
+    const parts = { hand: this.#hand, timers: this.#timers, invocations: this.#invocations, outputs: this.#outputs };
+    this.#recorder = new TurnRecorder({ ...options, ...parts, isRunning: () => this.status === 'running' });
+    this.#charges = new Charges({ ...options, ...parts, recorder: this.#recorder });
   }
 
   get persistent(): boolean {
@@ -94,6 +93,11 @@ export class Activation {
   /** Turns that were fed and are not committed. */
   get #inFlight(): number {
     return this.#hand.length + this.#uncommittedTurns;
+  }
+
+  /** What its thread is to know of its former life, beside the snapshot. */
+  storedRows(): { timers: SetTimer[]; invocations: OpenInvocation[] } {
+    return { timers: this.#timers.stored(), invocations: this.#invocations.open() };
   }
 
   /** Its logic has this shape; known before the first turn is recorded. */
@@ -314,10 +318,12 @@ export class Activation {
     // The thread or the lease may be gone by now; that end has put the message back with the others.
     if ((this.status as string) === 'ended') return;
     const inHand = cause.by === 'message' ? this.#hand.takeMail(cause.message) : undefined;
-    this.#charge(inHand, error);
+    this.#charges.message(inHand, error);
     // A durable ask waits for its next attempt until its own deadline.
-    if (cause.by === 'message' && inHand?.place === undefined) this.#outputs.refuse(cause.message, error);
-    this.end({ cause: 'failed', charged: cause.by !== 'message', error });
+    if (cause.by === 'message') this.#outputs.refuseOpen(cause.message, error);
+    if (cause.by === 'timer') this.#charges.timer(cause.timer, cause.gen, error);
+    if (cause.by === 'invocation' && cause.invocation !== undefined) this.#charges.invocation(cause.invocation, error);
+    this.end({ cause: 'failed', charged: !isSent(cause), error });
   }
 
   /** The thread died; `suspect`: the fed turn, counted from the oldest, that was being stepped at that moment. */
@@ -325,7 +331,7 @@ export class Activation {
     if (this.status === 'ended') return;
     const mail = suspect === undefined ? undefined : this.#hand.takeMailAt(suspect);
     if (mail?.place !== undefined) this.#options.quarantine.suspect(this.address, mail.envelope.id);
-    this.#charge(mail, exit.error);
+    this.#charges.message(mail, exit.error);
     this.end(exit);
   }
 
@@ -346,27 +352,12 @@ export class Activation {
     // Where it did not fail, what waits is for its next life.
     const goesOn = exit?.cause === 'passivated' || exit?.cause === 'moved';
     const unanswered = goesOn ? [] : this.#options.queue.remove(answered);
-    if (this.#retryAt !== undefined) this.#options.shard.mail.hold(this.address, { why: 'backoff', ...this.#retryAt });
+    const { retryAt } = this.#charges;
+    if (retryAt !== undefined) this.#options.shard.mail.hold(this.address, { why: 'backoff', ...retryAt });
     const error = errorOfEnd(this.address, exit);
     for (const mail of unanswered) this.#outputs.refuse(mail.envelope.id, error);
     this.#outputs.refuseAll(error);
     if (exit !== undefined) this.#options.onExit(exit);
-  }
-
-  /** Charges a failed attempt to a durable message: back to the head of the queue, or among the dead letters. */
-  #charge(mail: Mail | undefined, error: ErrorData): void {
-    if (mail?.place === undefined) return;
-    const { shard, random, count } = this.#options;
-    const charged = chargeAttempt(mail, error, shard.now(), random);
-    if (charged.spent) {
-      this.#options.quarantine.clear(this.address);
-      shard.letter([mail], 'ATTEMPTS_SPENT');
-      return;
-    }
-    count('redeliveries_total');
-    this.#hand.addFirst(mail);
-    shard.mail.attempted(mail);
-    if (charged.delayMs > 0) this.#retryAt = { untilMs: shard.now() + charged.delayMs, text: error.message };
   }
 
   #isExpired({ envelope: { deadlineMs } }: Mail): boolean {

@@ -23,7 +23,6 @@ import { Activation } from './activation.ts';
 import { Quarantine, type QuarantineThreads } from './quarantine.ts';
 import { type ReadRecord, readRecord, unfitRecord } from './restoring.ts';
 import type { ActivationSurroundings } from './surroundings.ts';
-import { jsonBytes } from './turn-size.ts';
 
 /** What the directory needs of the host threads. */
 export interface HostPlaces {
@@ -148,7 +147,7 @@ export class Directory implements Activations {
           input: request.input,
           snapshot: stored?.snapshot,
           version: stored?.version,
-          timers: stored?.timers.map(({ id, event }) => ({ id, bytes: jsonBytes(event) })),
+          ...(stored === undefined ? {} : activation.storedRows()),
         });
       });
       if (stored !== undefined && stored.version === definition.version && stored.shape !== shape)
@@ -267,11 +266,11 @@ export class Directory implements Activations {
 
   /**
    * A host is gone: the lives on it are over. A turn that was being stepped is charged to its message; only a thread
-   * that died by itself, with no message in hand, is charged to the supervisors (G7).
+   * that died by itself, in nobody's code, is charged to the supervisors (G7).
    */
   hostLost(exit: HostExit, error: ErrorData): void {
     const inHand = exit.cause === 'killed' ? undefined : exit.inHand;
-    const charged = exit.cause === 'died' && inHand === undefined;
+    const charged = exit.cause === 'died' && inHand === undefined && exit.actor === undefined;
     const threadDeath = `${exit.slot}@${exit.incarnation}`;
     for (const activation of [...this.#byNumber.values()]) {
       if (activation.slot !== exit.slot) continue;

@@ -1,5 +1,6 @@
 import type { Cancel, Clock } from '../clock.ts';
-import type { Timer } from '../host/messages.ts';
+import type { SetTimer, Timer } from '../host/messages.ts';
+import { jsonBytes } from './turn-size.ts';
 
 /**
  * The timers of one life of a persistent actor, as its record will hold them. A timer fires at most once: it is gone
@@ -22,6 +23,11 @@ export class DurableTimers {
 
   list(): Timer[] {
     return [...this.#timers.values()];
+  }
+
+  /** What they take in the record. */
+  stored(): SetTimer[] {
+    return this.list().map(({ id, event, errors = [] }) => ({ id, bytes: jsonBytes([event, errors]) }));
   }
 
   /** Engine time of the first; `undefined` when there is none. */
@@ -49,6 +55,18 @@ export class DurableTimers {
   /** The turn of a timer is recorded. */
   fired(id: string, gen: number): void {
     if (this.#timers.get(id)?.gen === gen) this.#timers.delete(id);
+  }
+
+  /** The turn of a timer failed: it is due again at `dueMs`. */
+  failed(timer: Timer, dueMs: number): void {
+    this.drop(timer.id);
+    this.#timers.set(timer.id, { ...timer, dueMs });
+  }
+
+  /** The timer of a turn, if it is still set. */
+  get(id: string, gen: number): Timer | undefined {
+    const timer = this.#timers.get(id);
+    return timer?.gen === gen ? timer : undefined;
   }
 
   drop(id: string): void {

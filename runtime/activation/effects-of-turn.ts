@@ -4,20 +4,23 @@ import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect, ScheduleEffect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
-import type { TimerSet } from '../host/messages.ts';
+import type { OpenInvocation, TimerSet } from '../host/messages.ts';
 import { checkMessage } from '../host/validate.ts';
 import { limits } from '../limits.ts';
 import type { SetTimers } from './set-timers.ts';
-import type { LogicEvent, Turn } from './stepper.ts';
+import type { LogicEvent, Origin, Turn } from './stepper.ts';
 import { TurnSize } from './turn-size.ts';
 
 const noEffects: Effect[] = [];
 const noTimers: TimerSet[] = [];
 const noIds: string[] = [];
 const noTasks: (() => void)[] = [];
+const noInvocations: readonly OpenInvocation[] = [];
 
 /** A turn under way. Most turns say nothing of most sorts, and so share the empty lists. */
 export class EffectsOfTurn implements Turn {
+  /** What it hands on to what it begins. */
+  readonly origin: Origin;
   effects = noEffects;
   timersSet = noTimers;
   timersCancelled = noIds;
@@ -30,7 +33,13 @@ export class EffectsOfTurn implements Turn {
   failure: { readonly thrown: unknown } | undefined = undefined;
   /** Why it is refused, whatever the logic makes of the error: it said too much, or what is no JSON. */
   refusal: { readonly thrown: unknown } | undefined = undefined;
+  invoked = noInvocations;
+  concluded: readonly string[] = noIds;
   #size: TurnSize | undefined = undefined;
+
+  constructor(origin: Origin) {
+    this.origin = origin;
+  }
 
   get bytes(): number {
     return this.#size?.bytes ?? 0;
@@ -112,6 +121,8 @@ export class EffectsOfTurn implements Turn {
     this.timersSet = noTimers;
     this.timersCancelled = noIds;
     this.actions = noTasks;
+    this.invoked = noInvocations;
+    this.concluded = noIds;
   }
 }
 

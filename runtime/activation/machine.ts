@@ -15,7 +15,7 @@ import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
-import type { SetTimer, Timer } from '../host/messages.ts';
+import type { OpenInvocation, SetTimer, Timer } from '../host/messages.ts';
 import {
   addressed,
   EffectsOfTurn,
@@ -24,10 +24,11 @@ import {
   scheduleTimerId,
   timerOfSchedule,
 } from './effects-of-turn.ts';
+import { Invocations } from './invocations.ts';
 import { asMachine, boundMicrosteps, shapeOf } from './machine-shape.ts';
 import { checkRestored, fitSnapshot } from './restoring.ts';
 import { SetTimers } from './set-timers.ts';
-import type { Child, LogicEvent, Mark, Program, Stepper, StepperHooks, Turn } from './stepper.ts';
+import type { Child, LogicEvent, Mark, Origin, Program, Stepper, StepperHooks, Turn } from './stepper.ts';
 import { recordText } from './turn-size.ts';
 
 type AnyActorSystem = AnyActorScope['system'];
@@ -76,6 +77,10 @@ const quietSystem = {
 
 const rootLogic = fromTransition(() => undefined, undefined);
 
+const noChildren: NonNullable<AnySnapshot['children']> = {};
+/** Of turns of which nobody says what brought them about. */
+const unsent: Origin = { sent: false };
+
 class LogicStepper implements Stepper {
   readonly #logic: AnyActorLogic;
   readonly #definition: ActorDefinition;
@@ -84,11 +89,11 @@ class LogicStepper implements Stepper {
   readonly #scope: AnyActorScope;
   readonly #self: AnyActorRef;
   #snapshot: AnySnapshot = { status: 'active', context: undefined };
-  #turn = new EffectsOfTurn();
+  #turn = new EffectsOfTurn(unsent);
   #waits = false;
   #message: string | undefined = undefined;
   #deferred: (() => void)[] = [];
-  #children: Set<AnyActorRef> | undefined = undefined;
+  readonly #invocations: Invocations;
   #stopped = false;
   #raised = 0;
   readonly #timers: SetTimers;
@@ -101,6 +106,7 @@ class LogicStepper implements Stepper {
     this.#hooks = hooks;
     this.#clock = clock;
     this.#timers = new SetTimers(definition.persist === 'snapshot');
+    this.#invocations = new Invocations(definition, hooks);
     this.#self = selfOf(this, session, () => this.#system()) as unknown as AnyActorRef;
     this.#scope = {
       self: this.#self,
@@ -118,17 +124,17 @@ class LogicStepper implements Stepper {
   }
 
   start(input: unknown, waits: boolean): Turn {
-    const turn = this.#begin(waits, undefined);
+    const turn = this.#begin(waits, undefined, unsent);
     try {
-      this.#end(turn, this.#logic.getInitialSnapshot(this.#scope, input) as AnySnapshot);
+      this.#end(turn, this.#logic.getInitialSnapshot(this.#scope, input) as AnySnapshot, undefined);
     } catch (thrown) {
       this.#fail(turn, thrown);
     }
     return turn;
   }
 
-  step(event: LogicEvent, waits: boolean, message: string | undefined): Turn {
-    const turn = this.#begin(waits, message);
+  step(event: LogicEvent, waits: boolean, message: string | undefined, origin = unsent): Turn {
+    const turn = this.#begin(waits, message, origin);
     try {
       this.#transition(turn, event);
     } catch (thrown) {
@@ -137,8 +143,8 @@ class LogicStepper implements Stepper {
     return turn;
   }
 
-  perform(effect: Effect): Turn {
-    const turn = this.#begin(true, undefined);
+  perform(effect: Effect, origin = unsent): Turn {
+    const turn = this.#begin(true, undefined, origin);
     try {
       this.#say(effect);
       this.#keep(turn);
@@ -148,9 +154,9 @@ class LogicStepper implements Stepper {
     return turn;
   }
 
-  fire(timer: Timer, waits: boolean): Turn {
+  fire(timer: Timer, waits: boolean, origin = unsent): Turn {
     this.#timers.drop(timer.id);
-    const turn = this.#begin(waits, undefined);
+    const turn = this.#begin(waits, undefined, origin);
     try {
       this.#transition(turn, eventOfTimer(timer, this.#definition));
     } catch (thrown) {
@@ -159,27 +165,29 @@ class LogicStepper implements Stepper {
     return turn;
   }
 
-  restore(text: string, version = this.#definition.version, timers: readonly SetTimer[] = []): void {
-    const stored = fitSnapshot(this.#definition, asMachine(this.#logic), text, version);
+  restore(
+    text: string,
+    version = this.#definition.version,
+    timers: readonly SetTimer[] = [],
+    invocations: readonly OpenInvocation[] = [],
+  ): void {
+    const fit = fitSnapshot(this.#definition, asMachine(this.#logic), text, version);
+    const stored = this.#invocations.kept(fit, invocations);
     const restored = (this.#logic.restoreSnapshot?.(stored as never, this.#scope) ?? stored) as AnySnapshot;
     checkRestored(stored, restored);
     this.#snapshot = restored;
     this.#timers.restore(timers);
-    this.#adopt(restored);
+    this.#invocations.restore(restored.children ?? noChildren, invocations);
   }
 
   resume(): void {
-    const children = Object.values(this.#snapshot.children ?? {});
-    if (children.length === 0) return;
-    this.#hooks.within(() => {
-      for (const child of children) if (child.getSnapshot().status === 'active') child.start();
-    });
+    this.#invocations.resume();
   }
 
   finish(turn: Turn): void {
-    const { actions, deferred } = turn as EffectsOfTurn;
+    const { actions, deferred, origin } = turn as EffectsOfTurn;
     if (this.#stopped) return;
-    this.#hooks.within(() => {
+    this.#hooks.within({ sent: origin.sent }, () => {
       this.#deferred = [...deferred];
       for (const action of actions) action();
       this.#drain();
@@ -192,15 +200,15 @@ class LogicStepper implements Stepper {
   }
 
   hasChildren(): boolean {
-    return (this.#children?.size ?? 0) > 0;
+    return this.#invocations.size > 0;
   }
 
   mark(): Mark {
-    return { snapshot: this.#snapshot, timerBytes: this.#timers.bytes };
+    return { snapshot: this.#snapshot, rowBytes: this.#timers.bytes + this.#invocations.bytes };
   }
 
-  persisted({ snapshot, timerBytes } = this.mark()): string {
-    return recordText(this.#logic.getPersistedSnapshot(snapshot as never), timerBytes);
+  persisted({ snapshot, rowBytes } = this.mark()): string {
+    return recordText(this.#logic.getPersistedSnapshot(snapshot as never), rowBytes);
   }
 
   state(): Json {
@@ -213,14 +221,12 @@ class LogicStepper implements Stepper {
 
   stop(): void {
     this.#stopped = true;
-    const children = this.#children;
-    this.#children = undefined;
-    if (children !== undefined) for (const child of children) stopActor(child);
+    for (const child of this.#invocations.stop()) stopActor(child);
   }
 
   /** What a child, or the logic itself, sends to the logic. */
   receive(source: AnyActorRef | undefined, event: LogicEvent): void {
-    if (!this.#stopped) this.#hooks.onEvent(event, source);
+    if (!this.#stopped) this.#hooks.onEvent(event, source, this.#invocations.originOf(source));
   }
 
   live(): AnySnapshot {
@@ -228,21 +234,23 @@ class LogicStepper implements Stepper {
   }
 
   #transition(turn: EffectsOfTurn, event: LogicEvent): void {
-    this.#end(turn, this.#logic.transition(this.#snapshot, event, this.#scope) as AnySnapshot);
+    this.#end(turn, this.#logic.transition(this.#snapshot, event, this.#scope) as AnySnapshot, event);
   }
 
-  #begin(waits: boolean, message: string | undefined): EffectsOfTurn {
-    const turn = new EffectsOfTurn();
+  #begin(waits: boolean, message: string | undefined, origin: Origin): EffectsOfTurn {
+    const turn = new EffectsOfTurn(origin);
     this.#turn = turn;
     this.#waits = waits;
     this.#message = message;
     return turn;
   }
 
-  #end(turn: EffectsOfTurn, next: AnySnapshot) {
+  #end(turn: EffectsOfTurn, next: AnySnapshot, event: LogicEvent | undefined) {
     if (turn.refusal !== undefined) return this.#fail(turn, turn.refusal.thrown);
     if (next.status === 'error') return this.#fail(turn, next.error);
-    if (next.children !== this.#snapshot.children && next.children !== undefined) this.#adopt(next, turn);
+    const { children = noChildren } = next;
+    if (children !== (this.#snapshot.children ?? noChildren)) this.#invocations.begin(children, turn, this.#message);
+    turn.concluded = this.#invocations.conclude(children, event);
     this.#snapshot = next;
     turn.done = next.status === 'done';
     this.#keep(turn);
@@ -250,7 +258,7 @@ class LogicStepper implements Stepper {
     if (this.#waits) {
       turn.deferred = this.#deferred;
       this.#deferred = [];
-    } else this.#hooks.within(() => this.#drain());
+    } else this.#hooks.within({ sent: turn.origin.sent }, () => this.#drain());
   }
 
   #fail(turn: EffectsOfTurn, thrown: unknown): void {
@@ -314,32 +322,6 @@ class LogicStepper implements Stepper {
     const id = raised.id ?? `raise.${this.#self.sessionId}.${this.#raised}`;
     const timer = { id, delayMs: raised.delay > 0 ? raised.delay : 0, event: raised.event };
     this.#turn.setTimer(timer, this.#timers);
-  }
-
-  /** Listens to the children that came with this state, before any of them is started. */
-  #adopt(next: AnySnapshot, turn?: EffectsOfTurn): void {
-    for (const child of Object.values(next.children ?? {})) {
-      if (child === undefined || this.#children?.has(child)) continue;
-      if (this.#definition.persist === 'snapshot' && typeof (child as { src?: unknown }).src !== 'string')
-        throw new Error(
-          `the spawned actor "${child.id}" has no named source: a stored state could not bring it back; name it in setup({ actors })`,
-        );
-      turn?.begin();
-      this.#children ??= new Set();
-      this.#children.add(child);
-      const forget = (): void => {
-        this.#children?.delete(child);
-      };
-      // Without an observer for errors XState would throw them at the whole thread.
-      child.subscribe({ complete: forget, error: forget });
-      const message = this.#message;
-      child.on('*', (event: LogicEvent) => {
-        if (!isEffect(event)) return;
-        const effect = addressed(event, message);
-        if (effect === undefined) this.#hooks.onUnaddressed(event);
-        else this.#hooks.onEffect(effect);
-      });
-    }
   }
 
   #system(): AnyActorSystem {

@@ -11,7 +11,7 @@ import type { Effect, TellEffect } from '../effects.ts';
 import type { StoreOperation } from '../engines/engine.ts';
 import type { Delivery, Envelope, Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
-import type { Cause } from '../host/messages.ts';
+import type { Cause } from '../host/causes.ts';
 import { type ResultOutcome, resultOperations } from '../mailbox/results.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { Random } from '../random.ts';
@@ -92,6 +92,11 @@ export class Outputs {
   refuse(id: string, error: ErrorData): void {
     this.#openAsks.delete(id);
     this.#options.onResult(id, { error });
+  }
+
+  /** Ends an ask if only this life could have answered it. */
+  refuseOpen(id: string, error: ErrorData): void {
+    if (this.#openAsks.has(id)) this.refuse(id, error);
   }
 
   /** Ends every ask that is still open. */

@@ -190,7 +190,7 @@ function stateFault(node: StateNode, value: unknown): string | undefined {
 }
 
 function isRecord(record: ActorRecord): boolean {
-  const { kind, version, shape, incarnation, timers, ties, snapshot } = record;
+  const { kind, version, shape, incarnation, timers, ties, invocations, snapshot } = record;
   return (
     typeof kind === 'string' &&
     Number.isSafeInteger(version) &&
@@ -199,6 +199,7 @@ function isRecord(record: ActorRecord): boolean {
     Array.isArray(timers) &&
     timers.every(isTimer) &&
     (ties === undefined || areTies(ties)) &&
+    (invocations === undefined || (Array.isArray(invocations) && invocations.every(isInvocation))) &&
     typeof snapshot === 'string'
   );
 }
@@ -211,6 +212,16 @@ function isTimer(timer: Partial<Timer> | null): boolean {
     Number.isFinite(dueMs) &&
     isPlain(event) &&
     typeof (event as { readonly type?: Json }).type === 'string'
+  );
+}
+
+function isInvocation(row: unknown): boolean {
+  return (
+    isPlain(row) &&
+    typeof row.name === 'string' &&
+    typeof row.id === 'string' &&
+    Number.isSafeInteger(row.attempt) &&
+    Array.isArray(row.errors)
   );
 }
 

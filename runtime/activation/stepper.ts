@@ -3,7 +3,8 @@
 import type { Clock } from '../clock.ts';
 import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
-import type { SetTimer, Timer, TimerSet } from '../host/messages.ts';
+import type { Behalf } from '../host/causes.ts';
+import type { OpenInvocation, SetTimer, Timer, TimerSet } from '../host/messages.ts';
 
 /** An event on its way to the logic. */
 export interface LogicEvent {
@@ -14,17 +15,21 @@ export interface LogicEvent {
 /** An actor that the logic invoked or spawned; only the stepper looks into it. */
 export type Child = object;
 
+/** What a turn hands on to what it begins. */
+export type Origin = Omit<Behalf, 'activation'>;
+
 /** What the stepper tells the cell between turns. */
 export interface StepperHooks {
-  /** A child finished, failed or sent an event; to be stepped as a turn of its own. */
-  onEvent(event: LogicEvent, source: Child | undefined): void;
+  /** A child finished, failed or sent an event; to be stepped as a turn of its own. `origin`: the child's. */
+  onEvent(event: LogicEvent, source: Child | undefined, origin: Origin | undefined): void;
   /** A child asked for an effect. An answer without `to` is for the message in whose turn the child was started. */
-  onEffect(effect: Effect): void;
+  onEffect(effect: Effect, origin: Origin): void;
   /** An answer that names no message, given when none was in hand. It is dropped. */
   onUnaddressed(effect: Effect): void;
   onLog(text: string): void;
-  /** Runs what starts children, or wakes them, in the name of this actor. */
-  within(task: () => void): void;
+  /** Runs what starts children, or wakes them, on behalf of what began it. */
+  within(origin: Origin, task: () => void): void;
+  newId(): string;
 }
 
 /** What one turn did. The arrays are only to be read. */
@@ -42,12 +47,16 @@ export interface Turn {
   readonly failure: { readonly thrown: unknown } | undefined;
   /** Not less than the JSON bytes of its effects, and of its timers where they are stored. */
   readonly bytes: number;
+  /** Invocations that it began, and the ids of those that are over with it. */
+  readonly invoked: readonly OpenInvocation[];
+  readonly concluded: readonly string[];
 }
 
 /** The state after a turn, for `persisted`; only the stepper looks into it. */
 export interface Mark {
   readonly snapshot: object;
-  readonly timerBytes: number;
+  /** Of timers and invocations, as they are stored beside it. */
+  readonly rowBytes: number;
 }
 
 export interface Stepper {
@@ -55,18 +64,18 @@ export interface Stepper {
   start(input: unknown, waits: boolean): Turn;
   /**
    * Takes up a stored state instead of `start`; one that an older `version` wrote is migrated first. `timers`: those that
-   * are set.
+   * are set. `invocations`: those that are open.
    * @throws Error when it does not fit the logic.
    */
-  restore(text: string, version?: number, timers?: readonly SetTimer[]): void;
+  restore(text: string, version?: number, timers?: readonly SetTimer[], invocations?: readonly OpenInvocation[]): void;
   /** Starts the children of a restored state. */
   resume(): void;
   /** One turn. `waits`: its work on the thread is left to `finish`. `message`: the one in hand. */
-  step(event: LogicEvent, waits: boolean, message: string | undefined): Turn;
+  step(event: LogicEvent, waits: boolean, message: string | undefined, origin?: Origin): Turn;
   /** The turn of an effect that a child asked for; the state stays as it is. */
-  perform(effect: Effect): Turn;
+  perform(effect: Effect, origin?: Origin): Turn;
   /** The turn of a timer that is due, and so is not set any more. */
-  fire(timer: Timer, waits: boolean): Turn;
+  fire(timer: Timer, waits: boolean, origin?: Origin): Turn;
   /** Does on the thread what a turn that waited wants done there. @throws what a custom action throws */
   finish(turn: Turn): void;
   /** Whether an event of this child still concerns the logic. */
@@ -75,7 +84,7 @@ export interface Stepper {
   hasChildren(): boolean;
   /** The state as it is now. */
   mark(): Mark;
-  /** The state as JSON text: now, or at a mark. @throws Error when it is no JSON, or with its timers too large to be stored */
+  /** The state as JSON text: now, or at a mark. @throws Error when it is no JSON, or with its rows too large to be stored */
   persisted(mark?: Mark): string;
   /** The state value of a machine, `null` for a reducer. */
   state(): Json;

@@ -11,7 +11,7 @@
 
 import { type Address, childOf, parseAddress } from '../address.ts';
 import type { Effect, SpawnEffect, WatchEffect } from '../effects.ts';
-import type { Cause } from '../host/messages.ts';
+import type { Cause } from '../host/causes.ts';
 import { limits } from '../limits.ts';
 import type { Presence } from '../supervision.ts';
 

@@ -13,6 +13,7 @@ import type { Shard } from '../mailbox/shard.ts';
 import { letterOfRejected } from './attempts.ts';
 import type { DurableTimers } from './durable-timers.ts';
 import type { Hand } from './hand.ts';
+import type { InvocationRows } from './invocation-rows.ts';
 import type { Outputs } from './outputs.ts';
 
 export interface TurnRecorderOptions {
@@ -23,6 +24,7 @@ export interface TurnRecorderOptions {
   readonly stored: ActorRecord | undefined;
   readonly hand: Hand;
   readonly timers: DurableTimers;
+  readonly invocations: InvocationRows;
   readonly outputs: Outputs;
   /** Whether this life goes on, so that a timer may be armed. */
   readonly isRunning: () => boolean;
@@ -54,13 +56,14 @@ export class TurnRecorder {
   #shape = '';
   /** What is stored, or on its way there, as the version of the code that wrote it. */
   #last: Pick<ActorRecord, 'version' | 'shape' | 'snapshot'> | undefined;
-  #open = false;
+  #open: boolean;
   /** Whether the next owner of the shard awakens it, as stored; `undefined` where a former life wrote it. */
   #wakeful: boolean | undefined;
 
   constructor(options: TurnRecorderOptions) {
     this.#options = options;
     this.#last = options.stored;
+    this.#open = options.invocations.some();
     this.#wakeful = options.stored === undefined ? false : undefined;
   }
 
@@ -72,9 +75,10 @@ export class TurnRecorder {
   record({ steps, snapshot, done, open }: Turns): TurnUnit {
     const { address, definition, outputs } = this.#options;
     const unit: TurnUnit = { operations: [], mails: [], stashed: [], after: [] };
-    for (const step of steps) this.#step(step, unit);
+    let rowsChanged = false;
+    for (const step of steps) rowsChanged = this.#step(step, unit) || rowsChanged;
     this.#open = open;
-    const rowsChanged = steps.some(touchesTimers) || outputs.takeTiesChanged();
+    rowsChanged = outputs.takeTiesChanged() || rowsChanged;
     const isStored = snapshot === this.#last?.snapshot && this.#last?.version === definition.version;
     if (done && definition.persist === 'snapshot') unit.operations.push(...forgetOperations(address));
     else if (snapshot !== undefined && (rowsChanged || !isStored)) {
@@ -86,23 +90,29 @@ export class TurnRecorder {
 
   /** A child that it had spawned has ended for good by itself: what is to be committed, if it was wanted still. */
   childEnded(name: string, gen: number): StoreOperation[] {
-    const { outputs } = this.#options;
-    return this.#last === undefined || !outputs.childEnded(name, gen) ? [] : this.#store(this.#last);
+    return this.#options.outputs.childEnded(name, gen) ? this.again() : [];
   }
 
-  #step(step: StepRecord, { operations, mails, stashed, after }: TurnUnit): void {
-    const { hand, timers, outputs, shard, isRunning } = this.#options;
+  /** What stores the actor as its last turn left it, with rows that have changed since. */
+  again(): StoreOperation[] {
+    return this.#last === undefined ? [] : this.#store(this.#last);
+  }
+
+  /** Answers whether rows beside the snapshot have changed. */
+  #step(step: StepRecord, { operations, mails, stashed, after }: TurnUnit): boolean {
+    const { hand, timers, invocations, outputs, shard, isRunning } = this.#options;
     const { cause } = step;
     const mail = cause.by === 'message' ? hand.takeMail(cause.message) : undefined;
     if (mail !== undefined && step.stashed) hand.stash(mail);
     if (mail !== undefined) (step.stashed ? stashed : mails).push(mail);
     // Its lease was lost meanwhile: the next owner's run counts, not this one.
-    else if (cause.by === 'message') return;
+    else if (cause.by === 'message') return false;
     if (cause.by === 'timer') {
       hand.dropTimer(cause.timer, cause.gen);
       timers.fired(cause.timer, cause.gen);
     }
     outputs.told(cause);
+    const areInvocationsChanged = invocations.step(step, mail);
     if (step.rejected !== undefined && mail !== undefined) {
       const { rejected } = step;
       if (mail.place !== undefined) {
@@ -123,11 +133,13 @@ export class TurnRecorder {
       });
     }
     for (const effect of step.effects) outputs.record(effect, operations, after);
+    return areInvocationsChanged || touchesTimers(step);
   }
 
   #store({ version, shape, snapshot }: Pick<ActorRecord, 'version' | 'shape' | 'snapshot'>): StoreOperation[] {
-    const { address, definition, incarnation, timers, outputs } = this.#options;
+    const { address, definition, incarnation, timers, invocations, outputs } = this.#options;
     const ties = outputs.tiesRow();
+    const open = invocations.list();
     const record = {
       kind: definition.kind,
       version,
@@ -136,6 +148,7 @@ export class TurnRecorder {
       timers: timers.list(),
       snapshot,
       ...(ties === undefined ? {} : { ties }),
+      ...(open.length === 0 ? {} : { invocations: open }),
     };
     const operations = storeOperations(address, record, timers.firstDueMs());
     const wakeful = this.#open || (ties?.children.length ?? 0) > 0;

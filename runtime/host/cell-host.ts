@@ -1,9 +1,11 @@
+import type { Origin } from '../activation/stepper.ts';
 import type { Clock } from '../clock.ts';
 import type { TellEffect } from '../effects.ts';
 import type { Envelope } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OutgoingMessage } from '../messaging.ts';
+import type { Behalf } from './causes.ts';
 import type { InHand } from './in-hand.ts';
 import type { FromHost } from './messages.ts';
 
@@ -24,8 +26,11 @@ export interface CellHost<Cell> {
   tellOutside(from: Cell, message: OutgoingMessage): void;
   /** A message of a neighbour on this thread cannot be handled here: its sender may want to know. */
   undelivered(envelope: Envelope, error: ErrorData): void;
-  /** Runs a task so that the messages it sends are known to be this actor's. */
-  within(cell: Cell, task: () => void): void;
+  /** Runs a task so that what it sends, and what it lets slip, is known to be this actor's. */
+  within(cell: Cell, origin: Origin, task: () => void): void;
+  /** On whose behalf the running code was started. */
+  here(): Behalf | undefined;
+  newId(): string;
   /** The cell is over: forget it. */
   over(cell: Cell): void;
 }

@@ -5,7 +5,8 @@ import type { Timer, TimerSet } from './messages.ts';
 export class CellTimers {
   readonly #clock: Clock;
   readonly #onDue: (timer: Timer) => void;
-  #armed: Map<string, { readonly gen: number; readonly cancel: Cancel }> | undefined = undefined;
+  #armed: Map<string, { readonly gen: number; readonly sent: boolean; readonly cancel: Cancel }> | undefined =
+    undefined;
   #gen = 0;
 
   constructor(clock: Clock, onDue: (timer: Timer) => void) {
@@ -13,14 +14,15 @@ export class CellTimers {
     this.#onDue = onDue;
   }
 
-  apply(set: readonly TimerSet[], cancelled: readonly string[]): void {
+  /** `sent`: whether a message stands behind the turn that says so. */
+  apply(set: readonly TimerSet[], cancelled: readonly string[], sent: boolean): void {
     for (const id of cancelled) this.#cancel(id);
     for (const { id, delayMs, event } of set) {
       this.#cancel(id);
       this.#gen += 1;
       const timer: Timer = { id, gen: this.#gen, dueMs: this.#clock.now() + delayMs, event };
       this.#armed ??= new Map();
-      this.#armed.set(id, { gen: timer.gen, cancel: this.#clock.after(delayMs, () => this.#onDue(timer)) });
+      this.#armed.set(id, { gen: timer.gen, sent, cancel: this.#clock.after(delayMs, () => this.#onDue(timer)) });
     }
   }
 
@@ -29,10 +31,12 @@ export class CellTimers {
     return (this.#armed?.size ?? 0) > 0;
   }
 
-  /** Takes a due timer; false when it was cancelled or replaced while its turn waited. */
-  take(timer: Timer): boolean {
-    if (this.#armed?.get(timer.id)?.gen !== timer.gen) return false;
-    return this.#armed.delete(timer.id);
+  /** Takes a due timer; `undefined` when it was cancelled or replaced while its turn waited. */
+  take(timer: Timer): { readonly sent: boolean } | undefined {
+    const armed = this.#armed?.get(timer.id);
+    if (armed?.gen !== timer.gen) return undefined;
+    this.#armed?.delete(timer.id);
+    return armed;
   }
 
   stop(): void {

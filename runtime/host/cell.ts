@@ -9,18 +9,20 @@
  * 4. A payload is checked once, here, and the logic sees what the schema returned.
  */
 
-import type { Child, LogicEvent, Program, Stepper, Turn } from '../activation/stepper.ts';
+import type { Child, LogicEvent, Origin, Program, Stepper, Turn } from '../activation/stepper.ts';
 import type { Address } from '../address.ts';
 import type { ActorDefinition } from '../define-actor.ts';
-import type { Effect, TellEffect } from '../effects.ts';
-import { type Envelope, type Json, messageInfo } from '../envelope.ts';
+import type { Effect } from '../effects.ts';
+import { type Envelope, messageInfo } from '../envelope.ts';
 import { textOf, toErrorData } from '../errors.ts';
 import { redact } from '../redact.ts';
+import { type Cause, causeBeside, isSent } from './causes.ts';
 import type { CellHost } from './cell-host.ts';
 import { CellTimers } from './cell-timers.ts';
 import { InputQueue } from './input-queue.ts';
-import type { Cause, FromHost, InspectedActivation, StepRecord, ToHost, TurnInput } from './messages.ts';
-import { StepRecords, type UnsentSteps } from './step-records.ts';
+import type { FromHost, InspectedActivation, StepRecord, ToHost, TurnInput } from './messages.ts';
+import { release } from './release.ts';
+import { causeOfSaid, StepRecords, type UnsentSteps } from './step-records.ts';
 import { type Checked, checkMessage, expiredFault } from './validate.ts';
 
 /** What waits for a turn. */
@@ -30,14 +32,14 @@ type Input =
   | { readonly turn: 'local'; readonly envelope: Envelope }
   /** Set aside by an earlier turn. */
   | { readonly turn: 'again'; readonly envelope: Envelope; readonly commit: boolean }
-  | { readonly turn: 'event'; readonly event: LogicEvent; readonly source: Child | undefined }
-  | { readonly turn: 'effect'; readonly effect: Effect }
+  | { readonly turn: 'event'; readonly event: LogicEvent; readonly source: Child | undefined; readonly cause: Cause }
+  | { readonly turn: 'effect'; readonly effect: Effect; readonly cause: Cause }
   | { readonly turn: 'signal'; readonly event: LogicEvent; readonly cause: Cause };
 
 type StartOrder = Extract<ToHost, { readonly to: 'start' }>;
 
 const startCause: Cause = { by: 'start' };
-const invocationCause: Cause = { by: 'invocation' };
+const sentOrigin: Origin = { sent: true };
 /** A round ends after so much time, so that slow turns share the thread too. */
 const roundMs = 8;
 
@@ -59,7 +61,7 @@ export class Cell {
   #eventsWaiting = 0;
   #lastTurnMs = 0;
   /** Committed turns whose work on the thread waits, by number. */
-  #unfinished: { readonly number: number; readonly turn: Turn }[] = [];
+  #unfinished: { readonly number: number; readonly turn: Turn; readonly cause: Cause }[] = [];
   #fedUnreported = 0;
   #fedPosts = 0;
   #status: 'running' | 'done' | 'over' = 'running';
@@ -78,18 +80,19 @@ export class Cell {
     const session = `${order.address}#${order.incarnation}`;
     this.#stepper = program.stepper(
       {
-        onEvent: (event, source) => {
+        onEvent: (event, source, origin) => {
           this.#eventsWaiting += 1;
-          this.#enqueue({ turn: 'event', event, source });
+          this.#enqueue({ turn: 'event', event, source, cause: this.#causeOf(origin) });
         },
-        onEffect: (effect) => this.#enqueue({ turn: 'effect', effect }),
+        onEffect: (effect, origin) => this.#enqueue({ turn: 'effect', effect, cause: this.#causeOf(origin) }),
         onUnaddressed: (effect) =>
           host.log.warn(
             { address: this.address, effect: effect.type },
             'an answer was dropped: no message is in hand, give its id as "to"',
           ),
         onLog: (text) => host.log.info({ address: this.address }, text.slice(0, 2_000)),
-        within: (task) => host.within(this, task),
+        within: (origin, task) => host.within(this, origin, task),
+        newId: () => host.newId(),
       },
       host.clock,
       session,
@@ -109,7 +112,7 @@ export class Cell {
   start(order: StartOrder) {
     if (order.snapshot !== undefined) {
       try {
-        this.#stepper.restore(order.snapshot, order.version, order.timers);
+        this.#stepper.restore(order.snapshot, order.version, order.timers, order.invocations);
       } catch (thrown) {
         return this.#refuseStart(thrown, true);
       }
@@ -120,7 +123,7 @@ export class Cell {
     const turn = this.#stepper.start(order.input, this.#persistent);
     if (turn.failure !== undefined) return this.#refuseStart(turn.failure.thrown, false);
     this.#started();
-    this.#settle(turn, startCause, this.#persistent, undefined);
+    this.#settle(turn, startCause, this.#persistent);
     this.#flush();
   }
 
@@ -170,16 +173,22 @@ export class Cell {
       try {
         this.#stepper.finish(next.turn);
       } catch (thrown) {
-        return this.#fail(invocationCause, thrown);
+        return this.#fail(next.cause, thrown);
       }
       next = this.#unfinished[0];
     }
     if (this.#status === 'done' && number >= this.#records.number) this.#end();
   }
 
-  /** The caller of a message cancelled, or a watched life is over. */
-  signal(event: LogicEvent, cause: Cause = invocationCause): void {
-    if (cause.by === 'watch' || this.#program.handlesCancelled) this.#enqueue({ turn: 'signal', event, cause });
+  /** The caller of a message cancelled. */
+  cancel(message: string): void {
+    const event = { type: 'troupe.cancelled', message: { id: message } };
+    if (this.#program.handlesCancelled) this.signal(event, { by: 'cancelled', message });
+  }
+
+  /** An event from outside that is no message. */
+  signal(event: LogicEvent, cause: Cause): void {
+    this.#enqueue({ turn: 'signal', event, cause });
   }
 
   /** Ends the activation if it has been idle for so long and nothing of it lives but its state. */
@@ -215,12 +224,8 @@ export class Cell {
 
   /** What a turn said cannot leave the thread: it holds a cycle or another value that is no JSON. */
   unsendable(message: FromHost, thrown: unknown): void {
-    const cause: Cause =
-      message.from === 'steps'
-        ? (message.steps.at(-1)?.cause ?? invocationCause)
-        : message.from === 'output' && message.message !== undefined
-          ? { by: 'message', message: message.message }
-          : invocationCause;
+    const here = this.#host.here() ?? { activation: this.activation, sent: true };
+    const cause = causeOfSaid(message) ?? causeBeside(here);
     this.#fail(cause, new Error(`an effect holds a value that is no JSON: ${textOf(thrown)}`));
   }
 
@@ -249,58 +254,73 @@ export class Cell {
         return this.#takeMessage(input.envelope, false);
       case 'timer': {
         const { timer } = input;
-        const cause: Cause = { by: 'timer', timer: timer.id, gen: timer.gen };
-        if (!this.#persistent && !this.#timers.take(timer)) return;
+        // What is stored is charged to the timer itself.
+        const taken = this.#persistent ? sentOrigin : this.#timers.take(timer);
+        if (taken === undefined) return;
+        const cause: Cause = { by: 'timer', timer: timer.id, gen: timer.gen, sent: taken.sent };
         if (this.#persistent && !this.#records.takeFired(timer)) return this.#record({}, cause);
-        return this.#close(this.#stepper.fire(timer, this.#persistent), cause, this.#persistent, undefined);
+        return this.#stepWithin(cause, (origin) => this.#stepper.fire(timer, this.#persistent, origin));
       }
-      case 'event':
+      case 'event': {
         this.#eventsWaiting -= 1;
-        if (this.#stepper.current(input.event, input.source))
-          this.#step(input.event, invocationCause, this.#persistent);
-        return;
+        const { event, source, cause } = input;
+        if (!this.#stepper.current(event, source)) return;
+        return this.#stepWithin(cause, (origin) => this.#stepper.step(event, this.#persistent, undefined, origin));
+      }
       case 'effect':
-        return this.#close(this.#stepper.perform(input.effect), invocationCause, this.#persistent, undefined);
-      case 'signal':
-        this.#step(input.event, input.cause, this.#persistent);
+        return this.#stepWithin(input.cause, (origin) => this.#stepper.perform(input.effect, origin));
+      case 'signal': {
+        const { event, cause } = input;
+        return this.#stepWithin(cause, (origin) => this.#stepper.step(event, this.#persistent, undefined, origin));
+      }
     }
   }
 
   #takeMessage(envelope: Envelope, commit: boolean, fault?: Checked) {
     this.#envelope = envelope;
+    const cause: Cause = { by: 'message', message: envelope.id };
     const checked = fault ?? checkMessage(this.definition, envelope.type, envelope.payload);
     if ('payload' in checked) {
       const event = { type: envelope.type, payload: checked.payload, message: messageInfo(envelope) };
-      return this.#step(event, { by: 'message', message: envelope.id }, commit, envelope.id);
+      return this.#close(this.#stepper.step(event, commit, envelope.id, sentOrigin), cause, commit);
     }
     const { refused } = checked;
     const { payload } = envelope;
-    if (commit) return this.#record({ rejected: refused, payload }, { by: 'message', message: envelope.id });
+    if (commit) return this.#record({ rejected: refused, payload }, cause);
     if (envelope.from !== undefined && envelope.replyTo === undefined) this.#host.undelivered(envelope, refused);
-    this.#release(
-      [{ type: 'troupe.fail', to: envelope.id, reason: refused.reason, text: refused.message }],
-      envelope.id,
-    );
+    const refusal: Effect = { type: 'troupe.fail', to: envelope.id, reason: refused.reason, text: refused.message };
+    release(this.#host, this, [refusal], cause);
   }
 
-  #step(event: LogicEvent, cause: Cause, commit: boolean, message?: string) {
-    this.#close(this.#stepper.step(event, commit, message), cause, commit, message);
+  /** A turn of which no message is in hand. */
+  #stepWithin(cause: Cause, step: (origin: Origin) => Turn): void {
+    const invocation = cause.by === 'invocation' ? cause.invocation : undefined;
+    const origin: Origin = { sent: isSent(cause), ...(invocation === undefined ? {} : { invocation }) };
+    this.#host.within(this, origin, () => this.#close(step(origin), cause, this.#persistent));
   }
 
-  #close(turn: Turn, cause: Cause, commit: boolean, message: string | undefined): void {
+  /** The cause of what a child says. `origin`: the child's own, for code that was not followed here. */
+  #causeOf(origin: Origin | undefined): Cause {
+    const here = this.#host.here();
+    if (here?.activation === this.activation) return causeBeside(here);
+    const { sent = false, ...rest } = origin ?? {};
+    return { by: 'invocation', ...rest, sent: sent || here?.sent === true };
+  }
+
+  #close(turn: Turn, cause: Cause, commit: boolean): void {
     if (turn.failure !== undefined) this.#fail(cause, turn.failure.thrown);
-    else this.#settle(turn, cause, commit, message);
+    else this.#settle(turn, cause, commit);
   }
 
   /** Says what a turn did: as a record when it is to be committed, else at once. */
-  #settle(turn: Turn, cause: Cause, commit: boolean, message: string | undefined): void {
-    if (!this.#persistent) this.#timers.apply(turn.timersSet, turn.timersCancelled);
+  #settle(turn: Turn, cause: Cause, commit: boolean): void {
+    if (!this.#persistent) this.#timers.apply(turn.timersSet, turn.timersCancelled, isSent(cause));
     if (turn.unstashed) this.#queue.unshiftAll(this.#stash.splice(0));
     if (turn.stashed) this.#stash.push({ turn: 'again', envelope: this.#envelope as Envelope, commit });
     if (commit) {
       this.#record(turn, cause);
-      if (turn.unfinished) this.#unfinished.push({ number: this.#records.number, turn });
-    } else if (turn.effects.length > 0) this.#release(turn.effects, message);
+      if (turn.unfinished) this.#unfinished.push({ number: this.#records.number, turn, cause });
+    } else if (turn.effects.length > 0) release(this.#host, this, turn.effects, cause);
     if (!turn.done) return;
     this.#status = 'done';
     if (commit) return;
@@ -311,27 +331,6 @@ export class Cell {
 
   #record(turn: Parameters<StepRecords['add']>[0], cause: Cause): void {
     this.#records.add(turn, cause, this.#persistent ? this.#stepper.mark() : undefined);
-  }
-
-  #release(effects: readonly Effect[], message: string | undefined): void {
-    let others: Effect[] | undefined;
-    for (const effect of effects) {
-      if (effect.type === 'troupe.tell') {
-        if (!this.#host.tellLocally(this, effect)) this.#tell(effect);
-      } else if (others === undefined) others = [effect];
-      else others.push(effect);
-    }
-    if (others !== undefined)
-      this.#host.post({ from: 'output', activation: this.activation, effects: others, message });
-  }
-
-  #tell({ address, messageType, payload, delivery }: TellEffect): void {
-    this.#host.tellOutside(this, {
-      to: address,
-      type: messageType,
-      payload: payload as Json,
-      ...(delivery === undefined ? {} : { delivery }),
-    });
   }
 
   /** Sends the records that gathered, with the state after the last of them. */

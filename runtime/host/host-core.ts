@@ -16,6 +16,7 @@ import type { Json } from '../envelope.ts';
 import { TroupeError, textOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Random } from '../random.ts';
+import { causeBeside } from './causes.ts';
 import { Cell } from './cell.ts';
 import type { CellHost } from './cell-host.ts';
 import type { InHand } from './in-hand.ts';
@@ -119,7 +120,8 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       }
       const cell = ready[index] as Cell;
       cell.listed = false;
-      sends.within(cell.activation, () => {
+      // Turns that nothing sent stand behind say so themselves.
+      sends.within({ activation: cell.activation, sent: true }, () => {
         turns += cell.run(roundTurns);
       });
       if (cell.waiting > 0) host.ready(cell);
@@ -190,13 +192,15 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     },
     undelivered: (envelope, error) => undelivered(ephemeral.get(envelope.from ?? ''), envelope, error),
     tellOutside: (from, message) => sends.tell(from.activation, from.address, message),
-    within(cell, task) {
+    within({ activation }, origin, task) {
       const { inHand } = options;
-      const isTurn = inHand.activation() === cell.activation;
-      if (!isTurn) inHand.note(cell.activation, -1);
-      sends.within(cell.activation, task);
+      const isTurn = inHand.activation() === activation;
+      if (!isTurn) inHand.note(activation, -1);
+      sends.within({ activation, ...origin }, task);
       if (!isTurn) inHand.clear();
     },
+    here: () => sends.here(),
+    newId: () => random.id(),
     over(cell) {
       cells.delete(cell.activation);
       if (ephemeral.get(cell.address) === cell) ephemeral.delete(cell.address);
@@ -238,7 +242,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     const cell = new Cell(host, definition, program, order);
     cells.set(order.activation, cell);
     if (definition.persist === 'none') ephemeral.set(order.address, cell);
-    host.within(cell, () => cell.start(order));
+    host.within(cell, { sent: false }, () => cell.start(order));
   }
 
   function dispatch(message: ToHost) {
@@ -254,7 +258,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       case 'stop':
         return cells.get(message.activation)?.stop();
       case 'cancel':
-        return cells.get(message.activation)?.signal({ type: 'troupe.cancelled', message: { id: message.message } });
+        return cells.get(message.activation)?.cancel(message.message);
       case 'terminated': {
         const { address, incarnation } = message.termination;
         const event = { type: 'troupe.terminated', ...message.termination };
@@ -295,15 +299,15 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     },
     isActor: () => sends.here() !== undefined,
     blame(thrown) {
-      const activation = sends.here();
+      const behalf = sends.here();
       // Out of the middle of the pump only a fault of this host itself gets here.
-      if (activation === undefined || pumping) return false;
-      const cell = cells.get(activation);
+      if (behalf === undefined || pumping) return false;
+      const cell = cells.get(behalf.activation);
       const error = textOf(thrown);
       if (cell === undefined) log.warn({ error }, 'an actor that has ended left an error that nobody handles');
       else {
         log.error({ address: cell.address, error }, 'an actor left an error that nobody handles: it fails');
-        cell.crash(thrown, { by: 'invocation' });
+        cell.crash(thrown, causeBeside(behalf));
       }
       return true;
     },

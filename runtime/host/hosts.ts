@@ -169,8 +169,8 @@ export function createHosts(options: HostsOptions): Hosts {
       ...(actor === undefined ? {} : { actor }),
     };
     log.warn({ slot: slot.slot, incarnation, cause, actor, error: error?.message }, 'host thread gone');
-    // What a message brought about is no fault of the thread (G7).
-    const charged = cause === 'died' && exit.inHand !== undefined ? { charged: false } : {};
+    // What the code of an actor brought about is no fault of the thread (G7).
+    const charged = cause === 'died' && (exit.inHand ?? actor) !== undefined ? { charged: false } : {};
     for (const listener of listeners) listener({ ...exit, ...charged, ...(actor === undefined ? {} : { actor }) });
   }
 

@@ -17,7 +17,9 @@ import type { Termination } from '../death-watch.ts';
 import type { Effect } from '../effects.ts';
 import type { Envelope, Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
+import type { Attempted } from '../mailbox/mail.ts';
 import type { OutgoingMessage } from '../messaging.ts';
+import type { Cause } from './causes.ts';
 
 /** A timer that the logic set: `after`, a delayed raise, or `schedule`. The same id set again replaces the former. */
 export interface TimerSet {
@@ -40,19 +42,24 @@ export interface Timer {
   readonly gen: number;
   readonly dueMs: number;
   readonly event: Json;
+  /** Its turns that failed. */
+  readonly errors?: readonly Attempted[];
 }
 
-/** What stands behind a turn. */
-export type Cause =
-  | { readonly by: 'start' }
-  | { readonly by: 'message'; readonly message: string }
-  | { readonly by: 'timer'; readonly timer: string; readonly gen: number }
-  /** An invoked actor finished, failed or sent an event. */
-  | { readonly by: 'invocation' }
-  /** A watched life is over. */
-  | { readonly by: 'watch'; readonly address: string; readonly incarnation: number }
-  /** The fault door. */
-  | { readonly by: 'fault' };
+/** Something that the logic invoked or spawned, and of whose end no committed turn has been told. */
+export interface OpenInvocation {
+  /** Its id among those of the logic. */
+  readonly name: string;
+  /** The same in each of its attempts; no other has it. */
+  readonly id: string;
+  readonly sent: boolean;
+  /** The first is 1. */
+  readonly attempt: number;
+  /** It failed too often: the logic goes on without it. */
+  readonly struck?: true;
+  /** Bytes of its row beside the state, of one that is stored. */
+  readonly bytes?: number;
+}
 
 /** A turn as the owner feeds it. */
 export type TurnInput =
@@ -71,6 +78,9 @@ export interface StepRecord {
   readonly rejected?: ErrorData;
   /** The message is set aside: it is handled, and taken, by a later turn. */
   readonly stashed?: true;
+  /** Invocations that the turn began, and the ids of those that are over with it. */
+  readonly invoked?: readonly OpenInvocation[];
+  readonly concluded?: readonly string[];
 }
 
 /** Why an activation ended or a turn failed. */
@@ -94,6 +104,8 @@ export type ToHost =
       readonly version?: number | undefined;
       /** The timers that are stored with the snapshot. */
       readonly timers?: readonly SetTimer[] | undefined;
+      /** The invocations that are open in it. */
+      readonly invocations?: readonly OpenInvocation[] | undefined;
     }
   | { readonly to: 'deliver'; readonly activation: number; readonly inputs: readonly TurnInput[] }
   /** Turns up to `number` are committed: do what they want done on the thread. */
@@ -156,7 +168,8 @@ export type FromHost =
       readonly from: 'output';
       readonly activation: number;
       readonly effects: readonly Effect[];
-      readonly message: string | undefined;
+      /** The message in hand; where there was none, the cause. */
+      readonly by: string | Cause;
     }
   /** So many ephemeral messages left the mailbox of an ephemeral actor (for its bound). */
   | { readonly from: 'handled'; readonly activation: number; readonly count: number }

@@ -17,6 +17,7 @@ import type { OutgoingMessage } from '../messaging.ts';
 import { OpenTask, type TaskResult } from '../offload/open-task.ts';
 import type { OffloadInput } from '../offload/task.ts';
 import type { Random } from '../random.ts';
+import type { Behalf } from './causes.ts';
 import type { FromHost } from './messages.ts';
 import { type HostPort, installHostPort } from './port.ts';
 
@@ -53,14 +54,14 @@ export class OpenSends {
   }
 
   /** Runs a task in the name of an activation. */
-  within(activation: number, task: () => void): void {
-    origin.run({ sends: this, activation }, task);
+  within(behalf: Behalf, task: () => void): void {
+    origin.run({ sends: this, behalf }, task);
   }
 
-  /** The activation in whose name the running code was started. */
-  here(): number | undefined {
+  /** On whose behalf the running code was started. */
+  here(): Behalf | undefined {
     const here = origin.getStore();
-    return here?.sends === this ? here.activation : undefined;
+    return here?.sends === this ? here.behalf : undefined;
   }
 
   /** Whether a tell to this address is on its way by the main thread. */
@@ -176,7 +177,7 @@ function cancelled(outcome: 'not_started' | 'unknown'): TroupeError {
 }
 
 /** In whose name the running code was started. */
-const origin = new AsyncLocalStorage<{ readonly sends: OpenSends; readonly activation: number }>();
+const origin = new AsyncLocalStorage<{ readonly sends: OpenSends; readonly behalf: Behalf }>();
 
 /** For code that no actor started, such as a timer of the app module. */
 let lastInstalled: OpenSends | undefined;
@@ -209,5 +210,5 @@ function here(): { readonly sends: OpenSends; readonly activation: number | unde
   const store = origin.getStore();
   const sends = store?.sends ?? lastInstalled;
   if (sends === undefined) throw new Error('no host runs here');
-  return { sends, activation: store?.activation };
+  return { sends, activation: store?.behalf.activation };
 }

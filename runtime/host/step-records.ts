@@ -3,7 +3,8 @@ import { atMostJsonBytes } from '../activation/turn-size.ts';
 import type { Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { Cause, StepRecord, Timer } from './messages.ts';
+import type { Cause } from './causes.ts';
+import type { FromHost, StepRecord, Timer } from './messages.ts';
 
 /** Turns that leave together, to be committed as one unit. */
 export interface UnsentSteps {
@@ -49,7 +50,7 @@ export class StepRecords {
     mark: Mark | undefined,
   ): void {
     this.#number += 1;
-    const { effects = [], rejected, stashed, bytes = 0, payload } = turn;
+    const { effects = [], rejected, stashed, bytes = 0, payload, invoked = [], concluded = [] } = turn;
     const timersSet = (this.#persistent && turn.timersSet) || [];
     const timersCancelled = (this.#persistent && turn.timersCancelled) || [];
     for (const id of [...timersCancelled, ...timersSet.map((timer) => timer.id)]) this.#touched.set(id, this.#number);
@@ -64,6 +65,8 @@ export class StepRecords {
       timersCancelled,
       ...(rejected === undefined ? {} : { rejected }),
       ...(stashed ? { stashed: true } : {}),
+      ...(this.#persistent && invoked.length > 0 ? { invoked } : {}),
+      ...(this.#persistent && concluded.length > 0 ? { concluded } : {}),
     });
   }
 
@@ -102,4 +105,11 @@ export class StepRecords {
     if (this.#fired > 0) return;
     for (const [id, touched] of this.#touched) if (touched <= this.#committed) this.#touched.delete(id);
   }
+}
+
+/** The cause of the turn that a message to the main thread tells of; of several turns, the last. */
+export function causeOfSaid(message: FromHost): Cause | undefined {
+  if (message.from === 'steps') return message.steps.at(-1)?.cause;
+  if (message.from !== 'output') return undefined;
+  return typeof message.by === 'string' ? { by: 'message', message: message.by } : message.by;
 }

@@ -1,3 +1,4 @@
+import type { InvocationRow } from '../activation/invocation-rows.ts';
 import type { TiesRow } from '../activation/ties.ts';
 import type { Address } from '../address.ts';
 import type { StoreOperation } from '../engines/engine.ts';
@@ -17,6 +18,8 @@ export interface ActorRecord {
   readonly timers: readonly Timer[];
   /** Its children and what it watches. */
   readonly ties?: TiesRow;
+  /** What it has invoked and was not told the end of. */
+  readonly invocations?: readonly InvocationRow[];
   readonly snapshot: string;
 }
 

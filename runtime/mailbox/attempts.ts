@@ -17,7 +17,12 @@ export function chargeAttempt(
   mail.errors.push({ atMs: nowMs, message: error.message });
   if (attempt >= defaults.messageAttempts) return { spent: true };
   mail.envelope = { ...mail.envelope, attempt: attempt + 1 };
-  if (attempt === 1) return { spent: false, delayMs: 0 };
-  const baseMs = Math.min(defaults.retryMaxMs, defaults.retryFirstMs * 2 ** (attempt - 2));
-  return { spent: false, delayMs: baseMs * (1 + random.next()) };
+  return { spent: false, delayMs: retryDelayMs(attempt, random) };
+}
+
+/** The wait after so many failed attempts. */
+export function retryDelayMs(attempts: number, random: Random): number {
+  if (attempts === 1) return 0;
+  const baseMs = Math.min(defaults.retryMaxMs, defaults.retryFirstMs * 2 ** (attempts - 2));
+  return baseMs * (1 + random.next());
 }

@@ -26,6 +26,9 @@ import {
   deadLetterView,
   decodeDeadLetter,
   discardOperations,
+  type FinalReason,
+  finalReasonOf,
+  finalReasons,
   replayedEnvelope,
 } from './dead-letters.ts';
 import type { Shard } from './shard.ts';
@@ -83,7 +86,8 @@ export class DeadLetterOffice implements DeadLetterActions {
     selection: DeadLetterSelection,
     options: { readonly dryRun?: boolean } = {},
   ): Promise<DeadLetterOutcome> {
-    if ('filter' in selection && selection.filter.reason === 'LOST') throw nothingToSend();
+    const final = 'filter' in selection && finalReasons.find((reason) => reason === selection.filter.reason);
+    if (final) throw nothingToSend(final);
     return await this.#act('replay', selection, options.dryRun === true);
   }
 
@@ -95,21 +99,24 @@ export class DeadLetterOffice implements DeadLetterActions {
   }
 
   async #act(action: Action, selection: DeadLetterSelection, dryRun: boolean): Promise<DeadLetterOutcome> {
-    const fits: Test = (letter) => action === 'discard' || letter.reason !== 'LOST';
-    const skipped: { id: string; why: 'NOT_FOUND' | 'LOST' }[] = [];
+    const fits: Test = (letter) => action === 'discard' || finalReasonOf(letter) === undefined;
+    const skipped: { id: string; why: 'NOT_FOUND' | FinalReason }[] = [];
     const places: Place[] = [];
     let test = fits;
     let matched = 0;
     if ('ids' in selection) {
       for (const id of new Set(selection.ids)) {
         const found = await this.#find(id);
+        const unfit = found.find(({ letter }) => !fits(letter));
+        const final = unfit && finalReasonOf(unfit.letter);
         if (found.length === 0) skipped.push({ id, why: 'NOT_FOUND' });
-        else if (!found.every(({ letter }) => fits(letter))) skipped.push({ id, why: 'LOST' });
+        else if (final !== undefined) skipped.push({ id, why: final });
         else places.push(...found.map(placeOf));
         matched += found.length;
       }
       const [first] = skipped;
-      if (places.length === 0 && first !== undefined) throw first.why === 'LOST' ? nothingToSend() : notFound(first.id);
+      if (places.length === 0 && first !== undefined)
+        throw first.why === 'NOT_FOUND' ? notFound(first.id) : nothingToSend(first.why);
     } else {
       const matches = testOf(selection.filter);
       test = (letter) => fits(letter) && matches(letter);
@@ -260,9 +267,14 @@ function notFound(id: string): TroupeError {
   );
 }
 
-function nothingToSend(): TroupeError {
+function nothingToSend(why: FinalReason): TroupeError {
   return new TroupeError(
     'INVALID_MESSAGE',
-    'a LOST letter stands for messages that the engine lost and cannot be replayed; send them anew, and discard the letter',
+    `${finalTexts[why]} and cannot be replayed; send what is to be done anew, and discard the letter`,
   );
 }
+
+const finalTexts: Readonly<Record<FinalReason, string>> = {
+  LOST: 'a LOST letter stands for messages that the engine lost',
+  WORK_FAILED: 'a WORK_FAILED letter stands for what a message that was handled had left behind',
+};

@@ -7,7 +7,10 @@ import type { DeadLetterDetail, DeadLetterView } from '../messaging.ts';
 import { redact } from '../redact.ts';
 import { resultOperations } from './results.ts';
 
-/** Why a durable message can end unhandled. */
+/**
+ * Why a durable message can end unhandled. `WORK_FAILED` alone is about one that was handled, durable or not: what its
+ * turn left behind failed at each of its attempts, and was given up.
+ */
 export const deadLetterReasons = [
   'ATTEMPTS_SPENT',
   'EXPIRED',
@@ -17,11 +20,15 @@ export const deadLetterReasons = [
   'LOST',
   'STALE_WRITER',
   'MAILBOX_FULL',
+  'WORK_FAILED',
 ] as const;
 
 export type DeadLetterReason = (typeof deadLetterReasons)[number];
 
-/** A durable message that was taken without being handled, with its whole history. Stored under its envelope's id. */
+/**
+ * A durable message that was taken without being handled, with its whole history. Stored under its envelope's id, which
+ * for `WORK_FAILED` is that of the work.
+ */
 export interface DeadLetter {
   readonly envelope: Envelope;
   readonly reason: DeadLetterReason;
@@ -37,11 +44,22 @@ export function deadLetterOperations(letter: DeadLetter): StoreOperation[] {
   ];
 }
 
+/** Letters of these reasons have no message that could be sent once more: it is unknown, or was handled. */
+export const finalReasons = ['LOST', 'WORK_FAILED'] as const satisfies DeadLetterReason[];
+
+export type FinalReason = (typeof finalReasons)[number];
+
+/** Why a letter cannot be replayed. */
+export function finalReasonOf({ reason }: Pick<DeadLetter, 'reason'>): FinalReason | undefined {
+  return finalReasons.find((final) => final === reason);
+}
+
 /** What whoever waits for the answer of a dead letter hears. */
 export function errorOfLetter({ reason, errors }: Pick<DeadLetter, 'reason' | 'errors'>): ErrorData {
   const message = errors.at(-1)?.message ?? letterTexts[reason] ?? `the message ended as a dead letter (${reason})`;
   // What expired between two attempts was started.
-  const started = reason === 'ATTEMPTS_SPENT' || (reason === 'EXPIRED' && errors.length > 0);
+  const started =
+    reason === 'ATTEMPTS_SPENT' || reason === 'WORK_FAILED' || (reason === 'EXPIRED' && errors.length > 0);
   return { reason: letterErrors[reason], message, outcome: started ? 'unknown' : 'not_started' };
 }
 
@@ -54,6 +72,7 @@ const letterErrors: Readonly<Record<DeadLetterReason, ErrorReason>> = {
   LOST: 'UNAVAILABLE',
   STALE_WRITER: 'UNAVAILABLE',
   MAILBOX_FULL: 'MAILBOX_FULL',
+  WORK_FAILED: 'ACTOR_FAILED',
 };
 
 const letterTexts: Partial<Record<DeadLetterReason, string>> = {

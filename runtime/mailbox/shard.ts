@@ -201,12 +201,12 @@ export class Shard {
       };
       this.submit({ operations, mails: [mail], onCommitted });
     }
-    this.#housekeeping.lettered();
   }
 
   /** What a commit must hold for a letter: the letter, and what tells its sender. Commit it, then call `committed`. */
   writing(letter: DeadLetter): ReturnType<Outbox['enter']> {
     this.#options.count('dead_letters_total');
+    this.#housekeeping.lettered();
     const { id, from, to, type, reportsFailure } = letter.envelope;
     const operations = deadLetterOperations(letter);
     if (from === undefined || reportsFailure !== true) return { operations, committed: nothing };

@@ -51,7 +51,8 @@ export function createTestTree(options: TestTreeOptions): TestTree {
     life.status = 'starting';
     life.starting = activations.start({ address, definition: life.definition, input: life.input() }).then(
       () => {
-        life.status = 'running';
+        // Its exit may have been quicker.
+        if (life.status === 'starting') life.status = 'running';
       },
       (error: unknown) => {
         restartLater(address, life);

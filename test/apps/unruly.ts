@@ -53,7 +53,7 @@ const messages = {
   /** Holds so much heap. */
   fill: { payload: z.object({ mb: z.int() }), reply: z.object({ heldMb: z.int() }) },
   /** Leaves it to code that goes on after the turn. */
-  later: { payload: z.object({ deed: z.enum(['reject', 'throw', 'exit', 'loop']) }), reply: z.never() },
+  later: { payload: z.object({ deed: z.enum(['fail', 'reject', 'throw', 'exit', 'loop']) }), reply: z.never() },
 };
 
 const machine = setup({
@@ -61,6 +61,7 @@ const machine = setup({
   actors: {
     stray: fromPromise<void, { deed: string }>(async ({ input }) => {
       if (input.deed === 'loop') deeds.loop();
+      if (input.deed === 'fail') throw new Error('failed, and nobody handles it');
       if (input.deed === 'reject') void Promise.reject(new Error('rejected and left'));
       else if (input.deed === 'exit') timer(() => process.exit(5), 1);
       else

@@ -62,6 +62,71 @@ test('no sender can spend the budget of a supervisor, by whatever its messages d
   await world.close();
 });
 
+test('nor by what its messages leave running, which is given up after its attempts and named', slow, async (t) => {
+  const world = await startWorld(t, { app: 'unruly', threads: { watchdogMs: 5_000 } });
+  const { messaging, tree, runtime } = world;
+  const deeds = ['fail', 'reject', 'throw', 'exit'];
+  const exits = new Map<string, number>();
+  tree.onEvent(({ type, address }) => {
+    if (type === 'exited') exits.set(address, (exits.get(address) ?? 0) + 1);
+  });
+  const add = async (to: string): Promise<number> => {
+    const answer = await eventually(
+      () => messaging.ask({ to, type: 'add', payload: {} }, { timeoutMs: 2_000 }).catch(() => undefined),
+      (given) => given !== undefined,
+    );
+    return (answer as { count: number }).count;
+  };
+  // A life of its own for each message: more of them than any budget allows.
+  for (let round = 1; round <= 2; round += 1)
+    for (const deed of deeds) {
+      const to = `/unruly/${deed}`;
+      await add(to);
+      await messaging.tell({ to, type: 'later', payload: { deed }, delivery: 'at-most-once' });
+      await eventually(
+        async () => exits.get(to),
+        (count) => count === round,
+      );
+    }
+  // The end of a whole thread, beside a durable turn.
+  const lives = (): number => runtime.inspection.threads().reduce((sum, { incarnation }) => sum + incarnation, 0);
+  for (let n = 0; n <= defaults.restartMax; n += 1) {
+    const before = lives();
+    await add('/unruly/leave');
+    await messaging.tell({ to: '/unruly/leave', type: 'now', payload: { deed: 'leave' }, delivery: 'at-most-once' });
+    await eventually(
+      async () => lives(),
+      (now) => now > before,
+    );
+  }
+  // One message each: what is stored goes on in each life.
+  for (const deed of deeds) {
+    await add(`/kept/${deed}`);
+    await messaging.tell({ to: `/kept/${deed}`, type: 'later', payload: { deed }, delivery: 'at-least-once' });
+  }
+  const { items } = await eventually(
+    () => runtime.inspection.deadLetters({ limit: 10 }),
+    (page) => page.items.length === deeds.length,
+  );
+  assert.deepEqual(
+    items.map(({ address, type, reason, errors }) => [address, type, reason, errors.length]).sort(),
+    deeds.map((deed) => [`/kept/${deed}`, 'later', 'WORK_FAILED', defaults.messageAttempts]).sort(),
+  );
+  for (const { errors } of items)
+    for (const { message } of errors) assert.match(message, /^invocation "0\..*straying": ./);
+  for (const deed of deeds) {
+    assert.equal(await add(`/kept/${deed}`), 2, 'it lives on, with what it had');
+    assert.equal(exits.get(`/kept/${deed}`), defaults.messageAttempts, 'and fails no more');
+  }
+  for (const address of ['/', '/unruly', '/kept', '/system/threads']) {
+    const report = tree.supervisor(address);
+    assert.equal(report?.state, 'running', address);
+    assert.equal(report?.budgetLeft, defaults.restartMax, `${address} was charged nothing`);
+  }
+  assert.ok((tree.supervisor('/unruly')?.recentRestarts.length ?? 0) > defaults.restartMax, 'there were restarts');
+  await world.close();
+});
+
 test(
   'an actor whose thread hangs is dropped when its time to stop is over, and the watchdog ends the thread',
   slow,

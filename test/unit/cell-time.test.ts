@@ -7,7 +7,7 @@ import { startHost, type TestHost } from '../support/hosts.ts';
 
 async function notesOf(host: TestHost, activation: number): Promise<unknown> {
   const [id] = host.feed(activation, false, ['read', {}]);
-  const { effects } = await host.next('output', (said) => said.message === id);
+  const { effects } = await host.next('output', (said) => said.by === id);
   return effects.map((made) => ('value' in made ? made.value : undefined))[0];
 }
 
@@ -42,7 +42,7 @@ test('a persistent actor sets no timer itself: it says which, and is fed what fi
   const timer = { id: set?.id ?? '', gen: 9, dueMs: 0, event: set?.event ?? null };
   host.post({ to: 'deliver', activation: 1, inputs: [{ turn: 'timer', timer }] });
   const fired = await host.next('steps', (said) => said.steps.some((step) => step.cause.by === 'timer'));
-  assert.deepEqual(fired.steps[0]?.cause, { by: 'timer', timer: timer.id, gen: 9 });
+  assert.deepEqual(fired.steps[0]?.cause, { by: 'timer', timer: timer.id, gen: 9, sent: true });
   assert.match(fired.snapshot ?? '', /"notes":\[-1\]/);
   await host.host.terminate();
 });

@@ -37,7 +37,7 @@ for (const sort of hostSorts)
       const [id] = host.feed(activation, false, ['echo', { text: 'hello' }]);
       const output = await host.next('output', (said) => said.activation === activation);
       assert.deepEqual(output.effects, [{ type: 'troupe.reply', value: 'hello', to: id }]);
-      assert.equal(output.message, id);
+      assert.equal(output.by, id);
       assert.equal((await host.next('handled', (said) => said.activation === activation)).count, 1);
     });
 
@@ -252,7 +252,9 @@ for (const sort of hostSorts)
       const activation = await actor('probe');
       host.feed(activation, false, ['invoke', { what: 'rejects' }]);
       const failed = await host.next('failed', (said) => said.activation === activation);
-      assert.deepEqual(failed.failure.cause, { by: 'invocation' });
+      const { cause } = failed.failure;
+      assert.partialDeepStrictEqual(cause, { by: 'invocation', sent: true });
+      assert.ok('invocation' in cause && cause.invocation !== undefined, 'it names the invocation');
       assert.match(failed.failure.error.message, /invoked promise rejects/);
     });
 

@@ -35,7 +35,14 @@ const notes = (world: World, to: string, count: number): Promise<string[]> =>
   );
 
 function stepperOf(definition: Parameters<typeof createProgram>[0], clock = createVirtualClock()): Stepper {
-  const hooks = { onEvent() {}, onEffect() {}, onUnaddressed() {}, onLog() {}, within: (task: () => void) => task() };
+  const hooks = {
+    onEvent() {},
+    onEffect() {},
+    onUnaddressed() {},
+    onLog() {},
+    within: (_: unknown, task: () => void) => task(),
+    newId: () => '',
+  };
   return createProgram(definition).stepper(hooks, clock, '/test#1');
 }
 

@@ -131,7 +131,14 @@ describe('stash', () => {
   });
 
   test('it needs a message in hand, and is bounded; the turn fails', () => {
-    const hooks = { onEvent() {}, onEffect() {}, onUnaddressed() {}, onLog() {}, within: (task: () => void) => task() };
+    const hooks = {
+      onEvent() {},
+      onEffect() {},
+      onUnaddressed() {},
+      onLog() {},
+      within: (_: unknown, task: () => void) => task(),
+      newId: () => '',
+    };
     const stepper = createProgram(gate).stepper(hooks, createVirtualClock(), '/test#1');
     stepper.start(undefined, true);
     assert.match(String(stepper.perform(effect.stash()).failure?.thrown), /no message is in hand/);

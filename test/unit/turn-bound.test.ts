@@ -83,7 +83,14 @@ const stubborn = fromTransition((context: Context, event: Events, { emit }) => {
   return { ...after(context, event), notes: [99] };
 }, empty);
 
-const hooks: StepperHooks = { onEvent() {}, onEffect() {}, onUnaddressed() {}, onLog() {}, within: (task) => task() };
+const hooks: StepperHooks = {
+  onEvent() {},
+  onEffect() {},
+  onUnaddressed() {},
+  onLog() {},
+  within: (_, task) => task(),
+  newId: () => '',
+};
 
 function stepperOf(definition: Parameters<typeof createProgram>[0]): Stepper {
   const stepper = createProgram(definition).stepper(hooks, createVirtualClock(), '/test#1');

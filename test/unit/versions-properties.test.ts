@@ -100,7 +100,14 @@ const define = (logic: AnyStateMachine, rest: Partial<ActorDefinition> = {}): Ac
   ...rest,
 });
 
-const quiet = { onEvent() {}, onEffect() {}, onUnaddressed() {}, onLog() {}, within: (task: () => void) => task() };
+const quiet = {
+  onEvent() {},
+  onEffect() {},
+  onUnaddressed() {},
+  onLog() {},
+  within: (_: unknown, task: () => void) => task(),
+  newId: () => '',
+};
 const stepperOf = (definition: ActorDefinition): Stepper =>
   createProgram(definition).stepper(quiet, createVirtualClock(), '/random#1');
 

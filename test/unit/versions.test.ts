@@ -13,7 +13,14 @@ import { decodeActorRecord, encodeActorRecord } from '../../runtime/mailbox/acto
 import { createVirtualClock } from '../../runtime/testing/clock.ts';
 import { eventually, startWorld, type World } from '../support/world.ts';
 
-const quiet = { onEvent() {}, onEffect() {}, onUnaddressed() {}, onLog() {}, within: (task: () => void) => task() };
+const quiet = {
+  onEvent() {},
+  onEffect() {},
+  onUnaddressed() {},
+  onLog() {},
+  within: (_: unknown, task: () => void) => task(),
+  newId: () => '',
+};
 const stepperOf = (definition: ActorDefinition): Stepper =>
   createProgram(definition).stepper(quiet, createVirtualClock(), '/x#1');
 

@@ -1,0 +1,96 @@
+import type { Json } from '../envelope.ts';
+import type { ErrorData } from '../errors.ts';
+import { defaults } from '../limits.ts';
+import { chargeAttempt, retryDelayMs } from '../mailbox/attempts.ts';
+import { errorOfLetter } from '../mailbox/dead-letters.ts';
+import type { Mail } from '../mailbox/mail.ts';
+import { resultOperations } from '../mailbox/results.ts';
+import type { DurableTimers } from './durable-timers.ts';
+import type { Hand } from './hand.ts';
+import type { GivenUp, InvocationRows } from './invocation-rows.ts';
+import type { Outputs } from './outputs.ts';
+import type { ActivationOptions } from './surroundings.ts';
+import type { TurnRecorder } from './turn-recorder.ts';
+
+export interface ChargesOptions
+  extends Pick<ActivationOptions, 'address' | 'shard' | 'random' | 'quarantine' | 'count'> {
+  readonly hand: Hand;
+  readonly timers: DurableTimers;
+  readonly invocations: InvocationRows;
+  readonly outputs: Outputs;
+  readonly recorder: TurnRecorder;
+}
+
+/**
+ * Charges a failure to what brought it about (G7). What has attempts left is tried again by the next life of the actor,
+ * which its supervisor starts with a delay; what has none ends among the dead letters.
+ */
+export class Charges {
+  readonly #options: ChargesOptions;
+  /** Engine time before which the message at the head is not tried again. */
+  retryAt: { readonly untilMs: number; readonly text: string } | undefined;
+
+  constructor(options: ChargesOptions) {
+    this.#options = options;
+  }
+
+  /** The message in hand: a durable one goes back to the head of the queue, or among the dead letters. */
+  message(mail: Mail | undefined, error: ErrorData): void {
+    if (mail?.place === undefined) return;
+    const { address, shard, random, quarantine, hand, count } = this.#options;
+    const charged = chargeAttempt(mail, error, shard.now(), random);
+    if (charged.spent) {
+      quarantine.clear(address);
+      shard.letter([mail], 'ATTEMPTS_SPENT');
+      return;
+    }
+    count('redeliveries_total');
+    hand.addFirst(mail);
+    shard.mail.attempted(mail);
+    if (charged.delayMs > 0) this.retryAt = { untilMs: shard.now() + charged.delayMs, text: error.message };
+  }
+
+  /** What a sender's message had begun: it is run again, or struck out of the state. */
+  invocation(id: string, error: ErrorData): void {
+    const { shard, invocations } = this.#options;
+    const charged = invocations.charge(id, error, shard.now());
+    if (charged !== undefined) this.#store(charged);
+  }
+
+  /** A timer of a persistent actor: it is due again a little later, or is no more. */
+  timer(id: string, gen: number, error: ErrorData): void {
+    const { address, shard, random, timers } = this.#options;
+    const timer = timers.get(id, gen);
+    if (timer === undefined) return;
+    const atMs = shard.now();
+    const errors = [...(timer.errors ?? []), { atMs, message: `timer "${id}": ${error.message}` }];
+    if (errors.length < defaults.messageAttempts) {
+      timers.failed({ ...timer, errors }, atMs + retryDelayMs(errors.length, random));
+      this.#store({});
+      return;
+    }
+    timers.drop(id);
+    const { type, payload = {} } = timer.event as { readonly type: string; readonly payload?: Json };
+    const envelope = { id: random.id(), to: address, type, payload, delivery: 'at-least-once', attempt: 1 } as const;
+    this.#store({ letter: { envelope, reason: 'WORK_FAILED', errors, atMs } });
+  }
+
+  /** Commits what changed, with the letter about what was given up. */
+  #store({ letter, unanswered }: GivenUp): void {
+    const { shard, recorder, outputs } = this.#options;
+    const operations = recorder.again();
+    if (letter === undefined) {
+      shard.submit({ operations, mails: [], onCommitted: () => undefined });
+      return;
+    }
+    const error = errorOfLetter(letter);
+    const writing = shard.writing(letter);
+    operations.push(...writing.operations);
+    if (unanswered !== undefined) operations.push(...resultOperations(unanswered, { error }, letter.atMs));
+    const onCommitted = (): void => {
+      writing.committed();
+      if (unanswered !== undefined) outputs.refuse(unanswered, error);
+    };
+    shard.submit({ operations, mails: [], onCommitted });
+  }
+}

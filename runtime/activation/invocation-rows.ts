@@ -1,0 +1,108 @@
+import type { Address } from '../address.ts';
+import type { Effect } from '../effects.ts';
+import type { Envelope } from '../envelope.ts';
+import type { ErrorData } from '../errors.ts';
+import type { OpenInvocation, StepRecord } from '../host/messages.ts';
+import { defaults } from '../limits.ts';
+import type { DeadLetter } from '../mailbox/dead-letters.ts';
+import type { Attempted, Mail } from '../mailbox/mail.ts';
+import { jsonBytes } from './turn-size.ts';
+
+/** An open invocation as the record of its actor holds it. */
+export interface InvocationRow extends Omit<OpenInvocation, 'bytes'> {
+  /** The message that it goes back to, where there is one. */
+  readonly message?: Pick<Envelope, 'id' | 'type' | 'from'>;
+  /** That message has its answer. */
+  readonly answered?: boolean;
+  /** Its failures that the logic did not handle. */
+  readonly errors: readonly Attempted[];
+}
+
+/** What a failure put an end to; nothing where it is tried again. */
+export interface GivenUp {
+  readonly letter?: DeadLetter;
+  /** Id of the message that it goes back to, and that has no answer yet. */
+  readonly unanswered?: string;
+}
+
+/** The open invocations of a persistent actor, on their way to its record. */
+export class InvocationRows {
+  readonly #address: Address;
+  readonly #rows: Map<string, InvocationRow>;
+
+  /** @param stored those of the life before: each of them begins another attempt */
+  constructor(address: Address, stored: readonly InvocationRow[] = []) {
+    this.#address = address;
+    this.#rows = new Map(stored.map((row) => [row.id, { ...row, attempt: row.attempt + 1 }]));
+  }
+
+  list(): InvocationRow[] {
+    return [...this.#rows.values()];
+  }
+
+  /** What a new life is to be told of them. */
+  open(): OpenInvocation[] {
+    return this.list().map((row) => {
+      const { name, id, sent, attempt, struck } = row;
+      return { name, id, sent, attempt, bytes: jsonBytes(row), ...(struck ? { struck } : {}) };
+    });
+  }
+
+  /** Whether one of them goes on. */
+  some(): boolean {
+    return this.list().some(({ struck }) => !struck);
+  }
+
+  /** A turn is recorded; `mail` was in hand. Answers whether something is to be stored. */
+  step({ cause, invoked = [], concluded = [], effects }: StepRecord, mail: Mail | undefined): boolean {
+    const former = cause.by === 'invocation' ? this.#rows.get(cause.invocation ?? '') : undefined;
+    for (const id of concluded) this.#rows.delete(id);
+    for (const invocation of invoked) {
+      const message = mail === undefined ? former?.message : referenceTo(mail);
+      const answered = mail === undefined && former?.answered;
+      this.#rows.set(invocation.id, {
+        ...invocation,
+        ...(message === undefined ? {} : { message }),
+        ...(answered ? { answered } : {}),
+        errors: [],
+      });
+    }
+    if (this.#rows.size > 0) for (const effect of effects) this.#heard(effect);
+    return invoked.length + concluded.length > 0;
+  }
+
+  /** Charges a failure to the invocation that it came from; `undefined` where that is none of a sender's. */
+  charge(id: string, error: ErrorData, nowMs: number): GivenUp | undefined {
+    const row = this.#rows.get(id);
+    if (!row?.sent || row.struck) return undefined;
+    const { name, message, answered } = row;
+    const errors = [...row.errors, { atMs: nowMs, message: `invocation "${name}": ${error.message}` }];
+    if (errors.length < defaults.messageAttempts) {
+      this.#rows.set(id, { ...row, errors });
+      return {};
+    }
+    this.#rows.set(id, { name, id, sent: true, attempt: row.attempt, struck: true, errors: [] });
+    const envelope: Envelope = {
+      id,
+      to: this.#address,
+      type: message?.type ?? 'troupe.invocation',
+      payload: { invocation: name, ...(message === undefined ? {} : { message: message.id }) },
+      delivery: 'at-least-once',
+      attempt: 1,
+      ...(message?.from === undefined ? {} : { from: message.from }),
+    };
+    const letter: DeadLetter = { envelope, reason: 'WORK_FAILED', errors, atMs: nowMs };
+    return { letter, ...(message === undefined || answered ? {} : { unanswered: message.id }) };
+  }
+
+  /** An answer was given in a turn. */
+  #heard(effect: Effect): void {
+    if (effect.type !== 'troupe.reply' && effect.type !== 'troupe.fail') return;
+    for (const row of this.#rows.values())
+      if (row.message !== undefined && row.message.id === effect.to) this.#rows.set(row.id, { ...row, answered: true });
+  }
+}
+
+function referenceTo({ envelope: { id, type, from } }: Mail): InvocationRow['message'] {
+  return { id, type, ...(from === undefined ? {} : { from }) };
+}
