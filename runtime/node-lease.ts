@@ -5,6 +5,8 @@
  *    closed its channels. A node that slept past it accepts nothing durable until it has entered again, as a new epoch.
  * 2. Where another node has entered meanwhile, this one is over: `onLost` is called once, and nothing is accepted
  *    any more. What it had in memory is refused by the fence of each shard, not here.
+ * 3. Who has entered is another node, unless an answer to an entry of ours was lost: then it is one once it renews its
+ *    lease, which nobody does for an epoch that nobody knows.
  */
 
 import type { Cancel, Clock } from './clock.ts';
@@ -65,6 +67,8 @@ export class NodeLease {
   #entered: EnteredNamespace;
   #renewedAtMs: number;
   #lost = false;
+  /** An entry of ours was not answered; until when the lease lasts that stands in the way since. */
+  #unheard: { heldUntilMs?: number } | undefined;
   #busy = false;
   #stop: Cancel = () => undefined;
 
@@ -126,11 +130,20 @@ export class NodeLease {
       this.#entered = { epoch, untilMs: askedAtMs + defaults.leaseMs };
       return;
     }
-    const joined = await engine.nodes.join({ ttlMs: defaults.leaseMs, label, succeeds: epoch });
+    const joined = await engine.nodes.join({ ttlMs: defaults.leaseMs, label, succeeds: epoch }).catch((error) => {
+      this.#unheard ??= {};
+      throw error;
+    });
     if ('epoch' in joined) {
+      this.#unheard = undefined;
       log.warn({ epoch: joined.epoch }, 'the node lease had lapsed; the node goes on under a new epoch');
       this.#entered = { epoch: joined.epoch, untilMs: askedAtMs + defaults.leaseMs };
       onEpoch();
+      return;
+    }
+    const { heldUntilMs } = joined;
+    if (this.#unheard !== undefined && heldUntilMs === (this.#unheard.heldUntilMs ?? heldUntilMs)) {
+      this.#unheard.heldUntilMs = heldUntilMs;
       return;
     }
     this.#lost = true;

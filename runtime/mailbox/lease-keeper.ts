@@ -36,6 +36,9 @@ export class LeaseKeeper {
   #lease: Lease | undefined;
   /** Of the lease that was acquired last. */
   #nonce: string | undefined;
+  /** The node epoch under which it was asked for last, and the one before. */
+  #epoch: number | undefined;
+  #formerEpoch: number | undefined;
   #engineOffsetMs = 0;
   /** Monotonic time after which the lease may have ended. */
   #untilMs = 0;
@@ -81,14 +84,14 @@ export class LeaseKeeper {
 
   async #keep(): Promise<void> {
     const { shard, engine, clock, log, node, succeeds } = this.#options;
-    for (let attempt = 1; !this.#closing; attempt++) {
+    for (let attempt = 0; !this.#closing; attempt++) {
       try {
+        const ours = this.#ours(succeeds, node());
         const askedAtMs = clock.monotonic();
         const answer = await engine.leases.acquire(shard, {
           node: node(),
           ttlMs: defaults.leaseMs,
-          // The lease may be our own: dropped, or given by an answer that was lost.
-          succeeds: attempt % 2 === 1 && succeeds !== undefined ? succeeds : node(),
+          succeeds: ours[attempt % ours.length] as number,
           ...(this.#nonce === undefined ? {} : { held: this.#nonce }),
         });
         if (!('nonce' in answer)) {
@@ -141,6 +144,15 @@ export class LeaseKeeper {
         return this.#lose();
       }
     }
+  }
+
+  /**
+   * Epochs whose lease may be taken at once, being nobody else's: dropped by us, or given by an answer that was lost, also
+   * to a request that came late, when its epoch had lapsed.
+   */
+  #ours(succeeds: number | undefined, epoch: number): number[] {
+    if (epoch !== this.#epoch) [this.#epoch, this.#formerEpoch] = [epoch, this.#epoch];
+    return [succeeds, epoch, this.#formerEpoch].filter((one) => one !== undefined);
   }
 
   #learn(engineNowMs: number, askedAtMs: number): void {

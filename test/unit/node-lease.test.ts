@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createMemoryEngine, type Engine, EngineDown } from '../../runtime/engines/index.ts';
+import { createMemoryEngine, type Engine, EngineDown, EngineUnknown } from '../../runtime/engines/index.ts';
 import { TroupeError } from '../../runtime/errors.ts';
 import { defaults } from '../../runtime/limits.ts';
 import { silentLog } from '../../runtime/log.ts';
 import { enterNamespace, NodeLease } from '../../runtime/node-lease.ts';
-import { createVirtualClock } from '../../runtime/testing/index.ts';
+import { createTestWorld, createVirtualClock } from '../../runtime/testing/index.ts';
+import courierApp from '../apps/courier.ts';
 
 /** A node on virtual time whose engine a test cuts off; another may enter beside it. */
 async function entered() {
@@ -15,15 +16,25 @@ async function entered() {
   const engine = createMemoryEngine({ namespace: 'unit', shards: 1, clock });
   await engine.open();
   let away = false;
+  let unheard = 0;
   const cut: Pick<Engine, 'nodes'> = {
-    nodes: new Proxy(engine.nodes, {
-      get: (target, name) =>
-        away
-          ? async () => {
-              throw new EngineDown('cut off');
-            }
-          : Reflect.get(target, name),
-    }),
+    nodes: {
+      ...new Proxy(engine.nodes, {
+        get:
+          (target, name) =>
+          async (...given: unknown[]) => {
+            if (away) throw new EngineDown('cut off');
+            return await Reflect.apply(Reflect.get(target, name), target, given);
+          },
+      }),
+      async join(node) {
+        if (away) throw new EngineDown('cut off');
+        const joined = await engine.nodes.join(node);
+        if (unheard === 0) return joined;
+        unheard -= 1;
+        throw new EngineUnknown('the answer was lost');
+      },
+    },
   };
   const lost: string[] = [];
   const epochs: number[] = [];
@@ -49,6 +60,10 @@ async function entered() {
     first: first.epoch,
     cut: (now: boolean) => {
       away = now;
+    },
+    /** The answers to so many entries are lost. */
+    losesAnswers: (count: number) => {
+      unheard = count;
     },
   };
 }
@@ -109,4 +124,67 @@ test('where another has entered it is over, told once, and takes nothing with it
   refused(lease, /another node has taken/);
   await lease.leave();
   assert.equal(await nodes.lowestLive(), other.epoch);
+});
+
+test('an entry of its own whose answer was lost is no other node', async () => {
+  const { clock, lease, lost, epochs, first, cut, losesAnswers } = await entered();
+  cut(true);
+  await clock.advance(defaults.leaseMs + 1);
+  losesAnswers(2);
+  cut(false);
+  await clock.advance(2 * defaults.leaseMs + 1_000);
+  assert.deepEqual(lost, []);
+  lease.demand();
+  assert.ok(lease.epoch > first);
+  assert.deepEqual(epochs, [lease.epoch]);
+});
+
+test('nor does it hide another node that has entered', async () => {
+  const { clock, nodes, lost, cut, losesAnswers } = await entered();
+  cut(true);
+  await clock.advance(defaults.leaseMs + 1);
+  const other = await nodes.join({ ttlMs: defaults.leaseMs, label: 'beta' });
+  assert.ok('epoch' in other);
+  clock.every(defaults.leaseRenewMs, () => void nodes.renew(other.epoch, defaults.leaseMs));
+  losesAnswers(1);
+  cut(false);
+  await clock.advance(defaults.leaseMs);
+  assert.deepEqual(lost, ['beta']);
+});
+
+test('a lease of a shard that comes late, under an epoch that has lapsed, does not keep its own node out', async () => {
+  const world = createTestWorld({ shards: 2 });
+  let plain: Engine | undefined;
+  let away = false;
+  /** The last request for each shard that was sent and not answered. */
+  const late = new Map<string, Parameters<Engine['leases']['acquire']>>();
+  const node = await world.start({
+    app: courierApp,
+    observe: (engine) => {
+      plain = engine;
+      return engine;
+    },
+    meddle: (engine) => ({
+      ...engine,
+      leases: {
+        ...engine.leases,
+        async acquire(...given) {
+          if (!away) return await engine.leases.acquire(...given);
+          late.set(given[0], given);
+          throw new EngineUnknown('not answered');
+        },
+      },
+    }),
+  });
+  const { epoch } = node;
+  const held = (): boolean => node.runtime.inspection.shards().every((shard) => shard.held);
+  node.weather.down = away = true;
+  await world.advance(2 * defaults.leaseMs);
+  assert.equal(held(), false);
+  const requests = [...late.values()];
+  node.weather.down = false;
+  assert.ok(await world.until(() => node.epoch > epoch), 'it has entered again');
+  for (const request of requests) await plain?.leases.acquire(...request);
+  away = false;
+  assert.ok(await world.until(held, defaults.leaseMs / 2), 'long before that lease ends');
 });
