@@ -37,7 +37,10 @@ export function createSeededRandom(seed: number, options: SeededRandomOptions = 
     d = rotated(d, 11);
     return scrambled >>> 0;
   };
-  const hex = (): string => word().toString(16).padStart(8, '0');
+  const hex = (): string => {
+    const drawn = word();
+    return `${hexOf[drawn >>> 24]}${hexOf[(drawn >>> 16) & 255]}${hexOf[(drawn >>> 8) & 255]}${hexOf[drawn & 255]}`;
+  };
   const next = (): number => word() / 2 ** 32;
 
   return {
@@ -61,5 +64,8 @@ export function createSeededRandom(seed: number, options: SeededRandomOptions = 
     },
   };
 }
+
+/** Each byte as two digits: drawing an id was a hundredth of a whole simulation. */
+const hexOf = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 const rotated = (value: number, by: number): number => (value << by) | (value >>> (32 - by));
