@@ -118,10 +118,10 @@ async function openAsks(admin: string): Promise<number> {
   return ((await answer.json()) as { counters: { open_asks: number } }).counters.open_asks;
 }
 
-/** Whether a node says that it drains, or says nothing any more. */
+/** Whether a node says that it drains. */
 async function drains(admin: string): Promise<boolean> {
-  const answer = await fetch(`http://${admin}/readyz`).catch(() => undefined);
-  return answer === undefined || (answer.status === 503 && /shutting down/.test(await answer.text()));
+  const answer = await fetch(`http://${admin}/readyz`);
+  return answer.status === 503 && /shutting down/.test(await answer.text());
 }
 
 function clientOf(t: TestContext, grpc: string): Client {
