@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import type { AnyActorLogic, SnapshotFrom, StateValue } from 'xstate';
+import type { AnyActorLogic, AnyStateMachine, SnapshotFrom, StateMachine, StateValue } from 'xstate';
 import type { MessageInfo } from './envelope.ts';
 import { TroupeError } from './errors.ts';
 import { defaults, limits } from './limits.ts';
@@ -50,6 +50,42 @@ type StateValueOf<L extends AnyActorLogic> =
 /** The context of an actor with this logic. */
 export type ContextOf<L extends AnyActorLogic> = SnapshotFrom<L> extends { readonly context: infer C } ? C : unknown;
 
+/** How the host treats what the logic invokes or spawns from one source. */
+export interface InvocationOptions {
+  /**
+   * What happens to an invocation that was open when a life of its actor ended. `rerun` (default): the next life runs it
+   * again, with the same input. `fail`: it is not run again; the logic gets its error event with a `TroupeError`
+   * `ACTOR_FAILED` of outcome `unknown`, since it may have had effects.
+   */
+  readonly onInterrupt?: 'rerun' | 'fail';
+}
+
+/** The names of the sources that a machine may invoke or spawn; any name where its type does not tell. */
+type SourceOf<L extends AnyActorLogic> =
+  L extends StateMachine<
+    infer _Context,
+    infer _Event,
+    infer _Children,
+    infer Actor,
+    infer _Action,
+    infer _Guard,
+    infer _Delay,
+    infer _Value,
+    infer _Tag,
+    infer _Input,
+    infer _Output,
+    infer _Emitted,
+    infer _Meta,
+    infer _Schema,
+    infer _TransitionMeta
+  >
+    ? Actor['src']
+    : never;
+
+type InvocationsOf<L extends AnyActorLogic> = [SourceOf<L>] extends [never]
+  ? Readonly<Record<string, never>>
+  : { readonly [K in SourceOf<L>]?: InvocationOptions };
+
 /** An actor definition: a plain value in a module, loadable on any thread, found by its `kind`. */
 export interface ActorDefinition<M extends MessageSpecs = MessageSpecs, L extends AnyActorLogic = AnyActorLogic> {
   readonly kind: string;
@@ -65,6 +101,8 @@ export interface ActorDefinition<M extends MessageSpecs = MessageSpecs, L extend
   readonly version: number;
   readonly migrate?: (snapshot: StoredSnapshot, fromVersion: number) => unknown;
   readonly state?: StandardSchemaV1;
+  /** By the name of the source. */
+  readonly invocations: Readonly<Record<string, InvocationOptions>>;
   readonly mailbox: MailboxBounds;
   /** `Infinity`: never. */
   readonly passivateAfterMs: number;
@@ -95,6 +133,11 @@ export interface ActorOptions<M extends MessageSpecs, L extends AnyActorLogic> {
    * returns, so what it returned it has to accept, and to return unchanged. A context that does not pass parks the actor.
    */
   readonly state?: StandardSchemaV1<unknown, ContextOf<NoInfer<L>>>;
+  /**
+   * What becomes of invocations, by the name of their source in `setup({ actors })`; only with `persist: 'snapshot'`.
+   * Within an invocation, `invocation()` tells its id and which attempt it is.
+   */
+  readonly invocations?: InvocationsOf<NoInfer<L>>;
   readonly mailbox?: Partial<MailboxBounds>;
   /**
    * Idle milliseconds after which the actor is put to sleep; its next message or timer awakens it. Default 300,000 for
@@ -123,6 +166,7 @@ export function defineActor<const M extends MessageSpecs, L extends AnyActorLogi
     version: options.version ?? 1,
     ...(options.migrate === undefined ? {} : { migrate: options.migrate }),
     ...(options.state === undefined ? {} : { state: options.state }),
+    invocations: (options.invocations ?? {}) as Readonly<Record<string, InvocationOptions>>,
     mailbox: {
       ephemeral: options.mailbox?.ephemeral ?? limits.ephemeralMailboxMessages,
       durable: options.mailbox?.durable ?? limits.durableMailboxMessages,
@@ -153,9 +197,24 @@ function definitionFault(options: ActorOptions<MessageSpecs, AnyActorLogic>): st
   if (options.migrate !== undefined && typeof options.migrate !== 'function') return 'migrate is a function';
   if (options.state !== undefined && typeof options.state['~standard']?.validate !== 'function')
     return 'state is a Standard Schema, such as z.object({ … })';
+  const invocationsFault = faultOfInvocations(options);
+  if (invocationsFault !== undefined) return invocationsFault;
   if (!((options.passivateAfterMs ?? 1) > 0)) return 'passivateAfterMs is a number of milliseconds above 0';
   for (const bound of Object.values(options.mailbox ?? {}))
     if (!Number.isSafeInteger(bound) || bound < 1) return 'mailbox bounds are whole numbers from 1';
+  return undefined;
+}
+
+function faultOfInvocations({ invocations, persist, logic }: ActorOptions<MessageSpecs, AnyActorLogic>) {
+  if (invocations === undefined) return undefined;
+  if (persist !== 'snapshot') return 'invocations are about what is stored: they go with persist: "snapshot"';
+  const sources = 'root' in logic ? (logic as unknown as AnyStateMachine).implementations.actors : {};
+  for (const [source, options] of Object.entries<InvocationOptions | undefined>(invocations)) {
+    if (!Object.hasOwn(sources, source)) return `invocations name "${source}", which is no source of the logic`;
+    const { onInterrupt = 'rerun' } = options ?? {};
+    if (onInterrupt !== 'rerun' && onInterrupt !== 'fail')
+      return `invocations: onInterrupt of "${source}" is "rerun" or "fail"`;
+  }
   return undefined;
 }
 

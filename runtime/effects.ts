@@ -255,6 +255,24 @@ export const ask = fromPromise<Json, AskInput>(({ input, signal }) =>
   }),
 );
 
+/** What an invocation may know of itself. */
+export interface InvocationInfo {
+  /** The same each time that it is run again: use it as the idempotency key of what it does outside. */
+  readonly id: string;
+  /** The first is 1. With a higher one it may have run before, wholly or in part. */
+  readonly attempt: number;
+}
+
+/**
+ * Tells the running invocation of a machine who it is; for code of `fromPromise`, `fromCallback` and the like, and what
+ * they await.
+ *
+ * @throws Error outside of an invocation
+ */
+export function invocation(): InvocationInfo {
+  return hostPort().invocation();
+}
+
 /** Builds the input of the `offload` actor with the types of an app's tasks. */
 export function offloadOf<T extends Tasks, K extends keyof T & string>(
   _tasks: T,

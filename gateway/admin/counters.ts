@@ -12,6 +12,8 @@ export const countedHelp: Readonly<Record<string, string>> = {
   idempotent_repeats_total: 'Messages that repeated another under its idempotency key',
   lost_gaps_total: 'Messages that the engine has lost',
   parked_total: 'Messages that were moved from the queue of their shard to the store of their actor',
+  invocation_reruns_total: 'Invocations that ran again in the next life of their actor',
+  invocations_interrupted_total: 'Invocations that the next life of their actor was told were interrupted',
   passivations_total: 'Idle actors that were put to sleep',
   redeliveries_total: 'Messages that were attempted once more',
   redeliveries_recognised_total: 'Messages that the queue delivered again and that were taken already',

@@ -109,9 +109,17 @@ export class Activation {
   started(): void {
     this.status = 'running';
     for (const timer of this.#timers.list()) this.#timers.arm(timer);
+    for (const { src, struck } of this.#invocations.list()) if (!struck) this.#countAgain(src);
     this.#outputs.resume();
     if (this.#options.suspect === theLifeItself) this.#leaveQuarantine();
     else this.pump();
+  }
+
+  /** An invocation of the life before is run again, or reported as interrupted. */
+  #countAgain(src: string): void {
+    const { count, definition } = this.#options;
+    const isRerun = definition.invocations[src]?.onInterrupt !== 'fail';
+    count(isRerun ? 'invocation_reruns_total' : 'invocations_interrupted_total');
   }
 
   park(reason: string): void {

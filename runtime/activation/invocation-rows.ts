@@ -9,7 +9,7 @@ import type { Attempted, Mail } from '../mailbox/mail.ts';
 import { jsonBytes } from './turn-size.ts';
 
 /** An open invocation as the record of its actor holds it. */
-export interface InvocationRow extends Omit<OpenInvocation, 'bytes'> {
+export interface InvocationRow extends Omit<OpenInvocation, 'bytes' | 'message'> {
   /** The message that it goes back to, where there is one. */
   readonly message?: Pick<Envelope, 'id' | 'type' | 'from'>;
   /** That message has its answer. */
@@ -43,8 +43,8 @@ export class InvocationRows {
   /** What a new life is to be told of them. */
   open(): OpenInvocation[] {
     return this.list().map((row) => {
-      const { name, id, sent, attempt, struck } = row;
-      return { name, id, sent, attempt, bytes: jsonBytes(row), ...(struck ? { struck } : {}) };
+      const { errors: _, answered: __, message, ...open } = row;
+      return { ...open, bytes: jsonBytes(row), ...(message === undefined ? {} : { message: message.id }) };
     });
   }
 
@@ -57,11 +57,15 @@ export class InvocationRows {
   step({ cause, invoked = [], concluded = [], effects }: StepRecord, mail: Mail | undefined): boolean {
     const former = cause.by === 'invocation' ? this.#rows.get(cause.invocation ?? '') : undefined;
     for (const id of concluded) this.#rows.delete(id);
-    for (const invocation of invoked) {
+    for (const { name, src, id, sent, attempt } of invoked) {
       const message = mail === undefined ? former?.message : referenceTo(mail);
       const answered = mail === undefined && former?.answered;
-      this.#rows.set(invocation.id, {
-        ...invocation,
+      this.#rows.set(id, {
+        name,
+        src,
+        id,
+        sent,
+        attempt,
         ...(message === undefined ? {} : { message }),
         ...(answered ? { answered } : {}),
         errors: [],
@@ -75,13 +79,13 @@ export class InvocationRows {
   charge(id: string, error: ErrorData, nowMs: number): GivenUp | undefined {
     const row = this.#rows.get(id);
     if (!row?.sent || row.struck) return undefined;
-    const { name, message, answered } = row;
+    const { name, src, message, answered } = row;
     const errors = [...row.errors, { atMs: nowMs, message: `invocation "${name}": ${error.message}` }];
     if (errors.length < defaults.messageAttempts) {
       this.#rows.set(id, { ...row, errors });
       return {};
     }
-    this.#rows.set(id, { name, id, sent: true, attempt: row.attempt, struck: true, errors: [] });
+    this.#rows.set(id, { name, src, id, sent: true, attempt: row.attempt, struck: true, errors: [] });
     const envelope: Envelope = {
       id,
       to: this.#address,

@@ -3,29 +3,40 @@
  * under an id that outlives restarts.
  *
  * Invariants:
- * 1. An invocation is open from the turn that begins it until one that is told of its end, or lets go of it.
- * 2. What is open when its life ends is open in the next one; what was struck out is left out of the state.
+ * 1. An invocation is open from the turn that begins it until one that is told of its end, or lets go of it. Until
+ *    then it is stored as it last was under way.
+ * 2. What is open when its life ends is open in the next one, which runs it again or, by its definition, is told that
+ *    it was interrupted. What was struck out is left out of the state.
  */
 
 import { createHash } from 'node:crypto';
 import type { AnyActorRef } from 'xstate';
-import type { ActorDefinition, StoredSnapshot } from '../define-actor.ts';
+import type { ActorDefinition } from '../define-actor.ts';
 import type { OpenInvocation } from '../host/messages.ts';
 import { addressed, type EffectsOfTurn, isEffect } from './effects-of-turn.ts';
 import type { LogicEvent, Origin, StepperHooks } from './stepper.ts';
+import type { ChildStates } from './stored-children.ts';
 
 type Children = Readonly<Record<string, AnyActorRef>>;
 
+interface Open {
+  readonly invocation: OpenInvocation;
+  /** What is to be stored of it, since it is not under way any more. */
+  ended?: object;
+}
+
 const none: readonly never[] = [];
-/** A new row at most, without the name: it tells an address and the type of a message. */
+const noStates: ChildStates = new Map();
+/** A new row at most, without its names: it tells an address and the type of a message. */
 const newRowBytes = 1_024;
 
 export class Invocations {
   readonly #definition: ActorDefinition;
   readonly #hooks: StepperHooks;
-  readonly #open = new Map<AnyActorRef, OpenInvocation>();
+  readonly #open = new Map<AnyActorRef, Open>();
   /** What was ever seen here: some stay in the state when they are over. */
   readonly #seen = new WeakSet<AnyActorRef>();
+  readonly #untold = new Map<AnyActorRef, Open>();
   #bytes = 0;
   /** Ids of what was open when this life began, and is not in its state. */
   #gone: string[] = [];
@@ -45,10 +56,16 @@ export class Invocations {
     return this.#bytes;
   }
 
+  /** Those that have ended and of whose end the logic was not told, as they are to be stored. */
+  get untold(): ChildStates {
+    if (this.#untold.size === 0) return noStates;
+    return new Map(Array.from(this.#untold.values(), ({ invocation, ended }) => [invocation.name, ended] as const));
+  }
+
   /** On whose behalf a child runs. */
   originOf(child: AnyActorRef | undefined): Origin | undefined {
-    const invocation = child === undefined ? undefined : this.#open.get(child);
-    return invocation && { sent: invocation.sent, invocation: invocation.id };
+    const open = child === undefined ? undefined : this.#open.get(child);
+    return open && { sent: open.invocation.sent, invocation: open.invocation.id };
   }
 
   /**
@@ -67,8 +84,9 @@ export class Invocations {
     turn.invoked = begun.map((child) => {
       // A message that is handled twice begins the same work twice.
       const cause = message ?? origin.invocation ?? this.#hooks.newId();
-      const invocation = { name: child.id, id: idOf(cause, child.id), sent: origin.sent, attempt: 1 };
-      this.#adopt(child, invocation, message);
+      const id = idOf(cause, child.id);
+      const invocation = { name: child.id, src: sourceOf(child) ?? '', id, sent: origin.sent, attempt: 1 };
+      this.#adopt(child, { invocation }, message);
       return invocation;
     });
   }
@@ -78,35 +96,31 @@ export class Invocations {
     if (this.#open.size + this.#gone.length === 0) return none;
     const concluded = this.#gone;
     this.#gone = [];
-    for (const [child, invocation] of this.#open) {
+    for (const [child, { invocation }] of this.#open) {
       const { name } = invocation;
       if (children[name] === child && !isEndOf(name, event)) continue;
       this.#open.delete(child);
+      this.#untold.delete(child);
       this.#bytes -= bytesOf(invocation);
       concluded.push(invocation.id);
     }
     return concluded;
   }
 
-  /** A stored state without what was struck out. */
-  kept(stored: StoredSnapshot, invocations: readonly OpenInvocation[]): StoredSnapshot {
-    const struck = invocations.filter((invocation) => invocation.struck);
-    if (struck.length === 0 || stored.children === undefined) return stored;
-    const children = { ...stored.children };
-    for (const { name } of struck) delete children[name];
-    return { ...stored, children };
-  }
-
-  /** Takes up those of a restored state. */
-  restore(children: Children, invocations: readonly OpenInvocation[]): void {
+  /** Takes up those of a restored state. `interrupted`: how those are stored that are not to run again. */
+  restore(children: Children, invocations: readonly OpenInvocation[], interrupted: ChildStates): void {
     const known = new Map(invocations.map((invocation) => [invocation.name, invocation]));
     for (const child of Object.values(children)) {
-      this.#seen.add(child);
-      if (child.getSnapshot().status !== 'active') continue;
       const name = child.id;
-      // One that an older runtime stored has no row.
-      this.#adopt(child, known.get(name) ?? { name, id: this.#hooks.newId(), sent: false, attempt: 2 }, undefined);
+      const row = known.get(name);
       known.delete(name);
+      // One that an older runtime stored has no row.
+      const ended = interrupted.get(name);
+      if (row === undefined && ended === undefined && child.getSnapshot().status !== 'active') this.#seen.add(child);
+      else {
+        const invocation = row ?? { name, src: '', id: this.#hooks.newId(), sent: false, attempt: 2 };
+        this.#adopt(child, { invocation, ...(ended === undefined ? {} : { ended }) }, row?.message);
+      }
     }
     this.#gone = Array.from(known.values(), ({ id }) => id);
   }
@@ -120,18 +134,33 @@ export class Invocations {
   stop(): AnyActorRef[] {
     const open = [...this.#open.keys()];
     this.#open.clear();
+    this.#untold.clear();
     return open;
   }
 
-  #adopt(child: AnyActorRef, invocation: OpenInvocation, message: string | undefined): void {
+  #adopt(child: AnyActorRef, open: Open, message: string | undefined): void {
+    const { sent, id, attempt } = open.invocation;
     this.#seen.add(child);
-    this.#open.set(child, invocation);
-    this.#bytes += bytesOf(invocation);
-    const origin: Origin = { sent: invocation.sent, invocation: invocation.id };
+    this.#open.set(child, open);
+    if (open.ended !== undefined) this.#untold.set(child, open);
+    this.#bytes += bytesOf(open.invocation);
+    const origin: Origin = { sent, invocation: id, attempt };
     const start = child.start.bind(child);
     child.start = () => this.#hooks.within(origin, start);
+    let underWay = child.getSnapshot();
+    const end = (): void => {
+      if (!this.#open.has(child)) return;
+      open.ended ??= storedFormOf(child, underWay);
+      this.#untold.set(child, open);
+    };
     // Without an observer for errors XState would throw them at the whole thread.
-    child.subscribe({ error: () => undefined });
+    child.subscribe({
+      next: (snapshot) => {
+        if (snapshot.status === 'active') underWay = snapshot;
+      },
+      complete: end,
+      error: end,
+    });
     child.on('*', (event: LogicEvent) => {
       if (!isEffect(event)) return;
       const effect = addressed(event, message);
@@ -141,8 +170,13 @@ export class Invocations {
   }
 }
 
+function sourceOf(child: AnyActorRef): string | undefined {
+  const { src } = child as { readonly src?: unknown };
+  return typeof src === 'string' ? src : undefined;
+}
+
 function checkSource(child: AnyActorRef): void {
-  if (typeof (child as { src?: unknown }).src !== 'string')
+  if (sourceOf(child) === undefined)
     throw new Error(
       `the spawned actor "${child.id}" has no named source: a stored state could not bring it back; name it in setup({ actors })`,
     );
@@ -152,7 +186,13 @@ function isEndOf(name: string, event: LogicEvent | undefined): boolean {
   return event?.type === `xstate.done.actor.${name}` || event?.type === `xstate.error.actor.${name}`;
 }
 
-const bytesOf = ({ name, bytes }: OpenInvocation): number => bytes ?? newRowBytes + 6 * name.length;
+const bytesOf = ({ name, src, bytes }: OpenInvocation): number => bytes ?? newRowBytes + 6 * (name.length + src.length);
+
+/** A state of a child as XState would store it. */
+function storedFormOf(child: AnyActorRef, snapshot: unknown): object {
+  const { logic } = child as unknown as { readonly logic: { getPersistedSnapshot(state: unknown): object } };
+  return logic.getPersistedSnapshot(snapshot);
+}
 
 /** Follows from what began it. */
 function idOf(cause: string, name: string): string {

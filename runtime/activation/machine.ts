@@ -29,6 +29,7 @@ import { asMachine, boundMicrosteps, shapeOf } from './machine-shape.ts';
 import { checkRestored, fitSnapshot } from './restoring.ts';
 import { SetTimers } from './set-timers.ts';
 import type { Child, LogicEvent, Mark, Origin, Program, Stepper, StepperHooks, Turn } from './stepper.ts';
+import { takenUp, withChildStates } from './stored-children.ts';
 import { recordText } from './turn-size.ts';
 
 type AnyActorSystem = AnyActorScope['system'];
@@ -172,12 +173,12 @@ class LogicStepper implements Stepper {
     invocations: readonly OpenInvocation[] = [],
   ): void {
     const fit = fitSnapshot(this.#definition, asMachine(this.#logic), text, version);
-    const stored = this.#invocations.kept(fit, invocations);
+    const { state: stored, interrupted } = takenUp(fit, invocations, this.#definition);
     const restored = (this.#logic.restoreSnapshot?.(stored as never, this.#scope) ?? stored) as AnySnapshot;
     checkRestored(stored, restored);
     this.#snapshot = restored;
     this.#timers.restore(timers);
-    this.#invocations.restore(restored.children ?? noChildren, invocations);
+    this.#invocations.restore(restored.children ?? noChildren, invocations, interrupted);
   }
 
   resume(): void {
@@ -204,11 +205,13 @@ class LogicStepper implements Stepper {
   }
 
   mark(): Mark {
-    return { snapshot: this.#snapshot, rowBytes: this.#timers.bytes + this.#invocations.bytes };
+    const { bytes, untold } = this.#invocations;
+    return { snapshot: this.#snapshot, rowBytes: this.#timers.bytes + bytes, untold };
   }
 
-  persisted({ snapshot, rowBytes } = this.mark()): string {
-    return recordText(this.#logic.getPersistedSnapshot(snapshot as never), rowBytes);
+  persisted({ snapshot, rowBytes, untold } = this.mark()): string {
+    const state = this.#logic.getPersistedSnapshot(snapshot as never);
+    return recordText(withChildStates(state, untold), rowBytes);
   }
 
   state(): Json {

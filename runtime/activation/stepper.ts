@@ -5,6 +5,7 @@ import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
 import type { Behalf } from '../host/causes.ts';
 import type { OpenInvocation, SetTimer, Timer, TimerSet } from '../host/messages.ts';
+import type { ChildStates } from './stored-children.ts';
 
 /** An event on its way to the logic. */
 export interface LogicEvent {
@@ -57,6 +58,7 @@ export interface Mark {
   readonly snapshot: object;
   /** Of timers and invocations, as they are stored beside it. */
   readonly rowBytes: number;
+  readonly untold: ChildStates;
 }
 
 export interface Stepper {

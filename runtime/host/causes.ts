@@ -27,6 +27,8 @@ export interface Behalf {
   readonly sent: boolean;
   /** Id of the invocation that it belongs to. */
   readonly invocation?: string;
+  /** Of code of the invocation itself. */
+  readonly attempt?: number;
 }
 
 /**

@@ -50,6 +50,8 @@ export interface Timer {
 export interface OpenInvocation {
   /** Its id among those of the logic. */
   readonly name: string;
+  /** The name of its source. */
+  readonly src: string;
   /** The same in each of its attempts; no other has it. */
   readonly id: string;
   readonly sent: boolean;
@@ -57,8 +59,9 @@ export interface OpenInvocation {
   readonly attempt: number;
   /** It failed too often: the logic goes on without it. */
   readonly struck?: true;
-  /** Bytes of its row beside the state, of one that is stored. */
+  /** Of one that is stored: bytes of its row beside the state, and the message that it goes back to. */
   readonly bytes?: number;
+  readonly message?: string;
 }
 
 /** A turn as the owner feeds it. */

@@ -190,6 +190,12 @@ const threadPort: HostPort = {
     const message = { to: address, type, payload: payload as Json, ...(delivery === undefined ? {} : { delivery }) };
     await sendFromHere('tell', message, undefined, undefined);
   },
+  invocation() {
+    const { invocation, attempt } = origin.getStore()?.behalf ?? {};
+    if (invocation === undefined || attempt === undefined)
+      throw new Error('invocation() is for code that a machine has invoked or spawned');
+    return { id: invocation, attempt };
+  },
   offload(input, options) {
     const { sends, activation } = here();
     return sends.offload(activation, input, options?.signal);

@@ -13,6 +13,8 @@ export interface HostPort {
     payload: unknown,
     options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
   ): Promise<Json>;
+  /** The invocation that calls. @throws Error outside of one */
+  invocation(): { readonly id: string; readonly attempt: number };
   /** Runs a task of the app on another thread. Rejects with a `TroupeError`. */
   offload(input: OffloadInput, options?: { readonly signal?: AbortSignal }): Promise<unknown>;
   /** Tells an actor; default `at-most-once`. Rejects with a `TroupeError` when the message is refused. */

@@ -40,6 +40,7 @@ export class Stage implements Disposable {
           await this.ask(address, type, payload, options?.signal === undefined ? {} : { signal: options.signal }),
         ),
       ) as Json,
+    invocation: () => ({ id: 'staged', attempt: 1 }),
     offload: async () => {
       throw new TroupeError('NOT_FOUND', 'a stage has no tasks');
     },

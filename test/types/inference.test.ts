@@ -5,8 +5,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fromPromise, fromTransition, setup } from 'xstate';
 import {
   askOf,
+  defineActor,
   effect,
   type Json,
   type Messaging,
@@ -55,6 +57,22 @@ const tasks = {
   }),
   apart: { module: 'file:///tasks.ts' },
 };
+
+test('invocations are named by the sources of the logic', () => {
+  const logic = setup({ actors: { charge: fromPromise(async () => 1) } }).createMachine({});
+  const options = { kind: 'a', messages: {}, persist: 'snapshot' } as const;
+  const definition = defineActor({ ...options, logic, invocations: { charge: { onInterrupt: 'fail' } } });
+  assert.deepEqual(definition.invocations, { charge: { onInterrupt: 'fail' } });
+  assert.throws(() => {
+    // @ts-expect-error the logic has no such source
+    defineActor({ ...options, logic, invocations: { charged: { onInterrupt: 'fail' } } });
+  });
+  assert.throws(() => {
+    const reducer = fromTransition((state: number) => state, 0);
+    // @ts-expect-error a reducer invokes nothing
+    defineActor({ ...options, logic: reducer, invocations: { charge: {} } });
+  });
+});
 
 test('the input of an offloaded task has the type of its data', () => {
   const image = new Uint8Array(4);

@@ -6,7 +6,7 @@ import { assign, enqueueActions, fromCallback, fromPromise, sendTo, setup } from
 import { z } from 'zod';
 import { defineActor, type EventsOf } from '../../runtime/define-actor.ts';
 import { type App, defineApp } from '../../runtime/define-app.ts';
-import { type Effect, effect, perform } from '../../runtime/effects.ts';
+import { type Effect, effect, type InvocationInfo, invocation, perform } from '../../runtime/effects.ts';
 import { defaults } from '../../runtime/limits.ts';
 import type { ActivationExit } from '../../runtime/supervision.ts';
 import { createTestWorld, type TestNode } from '../../runtime/testing/index.ts';
@@ -202,5 +202,129 @@ describe('work that fails and that the logic does not handle', () => {
       assert.ok(await world.until(() => failures.length > 0));
       assert.equal(failures[0]?.charged, charged);
     }
+  });
+});
+
+describe('an invocation whose life ended', () => {
+  const orders = {
+    order: { payload: z.object({}), reply: z.string() },
+    state: { payload: z.object({}), reply: z.json() },
+  };
+  interface Run extends InvocationInfo {
+    readonly src: string;
+    readonly resolve: (value: string) => void;
+    readonly emit: (made: Effect) => void;
+  }
+  interface Orders {
+    readonly error: { readonly reason: string; readonly outcome: string } | null;
+    readonly receipt: string | null;
+  }
+
+  /** An actor that charges a card, which must not be done twice, and sends a mail, which may. */
+  function shop(): { readonly app: App; readonly runs: Run[] } {
+    const runs: Run[] = [];
+    const work = (src: string) =>
+      fromPromise<string, void, Effect>(
+        ({ emit }) => new Promise((resolve) => void runs.push({ ...invocation(), src, resolve, emit })),
+      );
+    const logic = setup({
+      types: { context: {} as Orders, events: {} as EventsOf<typeof orders>, emitted: {} as Effect },
+      actors: { charge: work('charge'), mail: work('mail') },
+    }).createMachine({
+      context: { error: null, receipt: null },
+      initial: 'idle',
+      on: {
+        state: {
+          actions: perform(({ context }) => effect.reply(context)),
+        },
+      },
+      states: {
+        idle: { on: { order: 'busy' } },
+        busy: {
+          type: 'parallel',
+          states: {
+            charging: {
+              initial: 'running',
+              states: {
+                running: {
+                  invoke: {
+                    src: 'charge',
+                    onDone: 'over',
+                    onError: {
+                      target: 'over',
+                      actions: assign({ error: ({ event }) => event.error as Orders['error'] }),
+                    },
+                  },
+                },
+                over: {},
+              },
+            },
+            mailing: {
+              initial: 'running',
+              states: {
+                running: {
+                  invoke: {
+                    src: 'mail',
+                    onDone: { target: 'over', actions: assign({ receipt: ({ event }) => event.output }) },
+                  },
+                },
+                over: {},
+              },
+            },
+          },
+        },
+      },
+    });
+    const shopActor = defineActor({
+      kind: 'shop',
+      messages: orders,
+      logic,
+      persist: 'snapshot',
+      invocations: { charge: { onInterrupt: 'fail' } },
+    });
+    return { app: defineApp({ tree: [{ id: 'shop', actor: shopActor }] }), runs };
+  }
+
+  test('is run again under its id, and counted; or it fails with outcome unknown, where its definition says so', async () => {
+    const { app, runs } = shop();
+    const world = createTestWorld();
+    let node = await world.start({ app });
+    const { taskId } = await world.settle(node.messaging().submit({ to: '/shop', type: 'order' }));
+    assert.ok(await world.until(() => runs.length === 2));
+    const [charge, mail] = ['charge', 'mail'].map((src) => runs.find((run) => run.src === src));
+    assert.deepEqual([charge?.attempt, mail?.attempt], [1, 1]);
+    assert.notEqual(charge?.id, mail?.id);
+    for (const attempt of [2, 3]) {
+      node.kill();
+      node = await world.start({ app, succeeds: node });
+      assert.ok(await world.until(() => runs.length === attempt + 1), `life ${attempt}`);
+      const { id, src, attempt: counted } = runs.at(-1) as Run;
+      assert.deepEqual([src, id, counted], ['mail', mail?.id, attempt]);
+    }
+    const { error } = (await node.ask({ to: '/shop', type: 'state' })) as unknown as Orders;
+    assert.partialDeepStrictEqual(error, { reason: 'ACTOR_FAILED', outcome: 'unknown' });
+    assert.equal(node.runtime.inspection.counters().invocation_reruns_total, 1);
+    // What the last run says is for the message that the first run was begun by.
+    runs.at(-1)?.emit(effect.reply('mailed'));
+    runs.at(-1)?.resolve('receipt 1');
+    await world.advance(1_000);
+    assert.partialDeepStrictEqual(await world.settle(node.messaging().result(taskId)), {
+      status: 'done',
+      value: 'mailed',
+    });
+    node.kill();
+    node = await world.start({ app, succeeds: node });
+    assert.partialDeepStrictEqual(await node.ask({ to: '/shop', type: 'state' }), { receipt: 'receipt 1' });
+    assert.equal(runs.length, 4, 'what is over is not run again');
+  });
+
+  test('is named by a source of the logic, of an actor that is stored', () => {
+    const logic = setup({ actors: { charge: fromPromise(async () => 1) } }).createMachine({});
+    const define = (options: object) => () =>
+      defineActor({ kind: 'a', messages: {}, logic, persist: 'snapshot', ...options });
+    define({ invocations: { charge: {} } })();
+    assert.throws(define({ invocations: { charged: {} } }), /"charged", which is no source/);
+    assert.throws(define({ invocations: { charge: { onInterrupt: 'stop' } } }), /"rerun" or "fail"/);
+    assert.throws(define({ persist: 'none', invocations: { charge: {} } }), /go with persist: "snapshot"/);
   });
 });

@@ -136,6 +136,57 @@ test('the result of a child that the state has let go is not taken for that of i
   stepper.stop();
 });
 
+test('what has ended stays under way in the state until a turn was told of it, and so runs again in the next life', async () => {
+  const inputs: string[] = [];
+  const machine = setup({
+    types: { context: {} as { n: number } },
+    actors: {
+      good: fromPromise<string, string>(async ({ input }) => {
+        inputs.push(input);
+        return 'done';
+      }),
+      bad: fromPromise<string, string>(async ({ input }) => {
+        inputs.push(input);
+        throw new Error('failed');
+      }),
+    },
+  }).createMachine({
+    context: { n: 0 },
+    on: { go: { actions: assign({ n: ({ context }) => context.n + 1 }) }, '*': {} },
+    invoke: [
+      { id: 'good', src: 'good', input: 'a' },
+      { id: 'bad', src: 'bad', input: 'b' },
+    ],
+  });
+  const definition = defineActor({ kind: 'a', messages, logic: machine, persist: 'snapshot' });
+  const { stepper, events } = stepperOf(definition);
+  const { invoked } = (() => {
+    const turn = stepper.start(undefined, true);
+    stepper.finish(turn);
+    return turn;
+  })();
+  await new Promise(setImmediate);
+  assert.equal(events.length, 2, 'both have ended');
+  stepper.step({ type: 'go' }, true, 'm1');
+  const kept = stepper.persisted();
+  const told = events.map(({ event }) => stepper.step(event, true, undefined).concluded);
+  assert.deepEqual(told.flat().sort(), invoked.map(({ id }) => id).sort());
+  const over = stepper.persisted();
+  for (const [text, again] of [
+    [kept, ['a', 'b']],
+    [over, []],
+  ] as const) {
+    inputs.length = 0;
+    const next = stepperOf(definition);
+    next.stepper.restore(text, 1, [], text === kept ? invoked : []);
+    next.stepper.resume();
+    await new Promise(setImmediate);
+    assert.deepEqual(inputs, again);
+    assert.deepEqual(next.stepper.context(), { n: 1 });
+    assert.equal(next.stepper.hasChildren(), again.length > 0);
+  }
+});
+
 test('answers go to the message in hand, also those of a child that its turn started', async () => {
   const machine = setup({
     actors: {
