@@ -24,6 +24,8 @@ export class Faults {
   readonly #active = new Set<PlannedFault>();
   /** What ends a fault that does not end with its weather. */
   readonly #undo = new Map<PlannedFault, () => void>();
+  /** Faults whose time has come, and that have hit nothing yet or still hold. */
+  pending = 0;
   /** Faults that found something to hit. */
   injected = 0;
 
@@ -46,13 +48,18 @@ export class Faults {
   }
 
   arm(): void {
-    for (const fault of this.#plan.faults) this.#clock.after(fault.atMs, () => this.#begin(fault));
+    for (const fault of this.#plan.faults)
+      this.#clock.after(fault.atMs, () => {
+        this.pending += 1;
+        this.#begin(fault);
+      });
   }
 
   #begin(fault: PlannedFault, attempt = 1): void {
     if (!this.#inject(fault)) {
       // There is nothing to hit now: no node, no actor.
       if (attempt < attemptsMax) this.#clock.after(retryMs, () => this.#begin(fault, attempt + 1));
+      else this.pending -= 1;
       return;
     }
     this.injected += 1;
@@ -63,8 +70,10 @@ export class Faults {
       this.#active.delete(fault);
       this.#changed();
     });
-    if (fault.forMs > 0)
+    if (fault.forMs === 0) this.pending -= 1;
+    else
       this.#clock.after(fault.forMs, () => {
+        this.pending -= 1;
         this.#note(`heal ${fault.id} ${fault.do}`);
         this.#undo.get(fault)?.();
         this.#active.delete(fault);

@@ -5,6 +5,7 @@ import { decodeTaken } from '../../runtime/mailbox/taken.ts';
 import { runsOf } from '../torture/runs.ts';
 import type { AskerState, LedgerState } from './app.ts';
 import { isClosed } from './channels.ts';
+import type { Faults } from './faults.ts';
 import type { Load } from './load.ts';
 import type { Nodes } from './nodes.ts';
 import type { Plan } from './plan.ts';
@@ -18,10 +19,11 @@ const unsettled: ReadonlySet<Table> = new Set(['park', 'parked', 'delayed']);
 const shardNamesOf = (plan: Plan): string[] => Array.from({ length: plan.shards }, (_, index) => `s${index}`);
 
 /** What keeps the system from being at rest; empty when it is. */
-export function unrest(plan: Plan, nodes: Nodes, truth: Truth, load: Load): string[] {
+export function unrest(plan: Plan, nodes: Nodes, truth: Truth, load: Load, faults: Faults): string[] {
   const found: string[] = [];
   const { current } = nodes;
   if (current?.node === undefined) found.push('no node runs');
+  if (faults.pending > 0) found.push(`${faults.pending} faults are still to hit, or hold`);
   if (!load.over) found.push(`${load.open.length} sends have no answer`);
   for (const shard of shardNamesOf(plan)) {
     const stored = truth.stored(shard);

@@ -138,7 +138,7 @@ export async function simulate(plan: Plan, options: SimulationOptions = {}): Pro
     let looks = 0;
     let toppedUp = false;
     for (;;) {
-      const left = unrest(plan, nodes, truth, load);
+      const left = unrest(plan, nodes, truth, load, faults);
       if (violations.list.length > 0) return;
       const isAtRest = left.length === 0;
       const missing = isWhole ? leastMessages - truth.taken : 0;

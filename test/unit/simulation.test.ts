@@ -63,6 +63,21 @@ describe('simulation', () => {
       assert.deepEqual((await simulate(planOf(seed))).violations, [], `seed ${seed}`);
   });
 
+  test('a run is not over while a fault has found nothing to hit', async () => {
+    const plan = planOf(3);
+    const fault = { forMs: 0, level: 0.9, pick: 0.5 };
+    for (const atMs of [1_600, 1_650, 1_700, 1_750, 1_800]) {
+      // Nobody knows of the death, so that the next node has to wait for the end of the leases.
+      const faults = [
+        { ...fault, id: 'f0', do: 'kill-node', atMs: 1_500 },
+        { ...fault, id: 'f1', do: 'kill-thread', atMs },
+      ] as const;
+      const result = await simulate({ ...plan, faults, sends: plan.sends.slice(0, 10), runMs: 2_000 });
+      assert.deepEqual(result.violations, []);
+      assert.equal(result.faults, 2, `the thread was to die at ${atMs} ms`);
+    }
+  });
+
   test('a seed is one execution: two fresh processes, and one with a past, give one hash', async () => {
     const hashOf = async (): Promise<string> => {
       const { stdout } = await commandLine('simulate', '--seed', '7', '-o', 'json');
