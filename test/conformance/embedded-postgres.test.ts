@@ -28,6 +28,7 @@ import { libraryEnvironment, programsFolder } from '../../runtime/engines/postgr
 import { chooseLauncher } from '../../runtime/engines/postgres/launcher.ts';
 import { runs } from '../../runtime/engines/postgres/postmaster.ts';
 import type { ErrorData } from '../../runtime/errors.ts';
+import { layPostgresData } from '../support/postgres-data.ts';
 
 const isRoot = process.getuid?.() === 0;
 const script = fileURLToPath(new URL('embedded-node.ts', import.meta.url));
@@ -49,14 +50,14 @@ test('it runs in a private folder with spaces in its name, listens on no port, a
 });
 
 test('Ctrl-C in the terminal of the node does not reach it', async (t) => {
-  const node = await startNode(t, await temporary(t));
+  const node = await startNode(t, await prepared(t));
   const group = spawnSync('ps', ['-o', 'pgid=', '-p', String(node.pid)], { encoding: 'utf8' });
   if (group.status === 0) assert.equal(Number(group.stdout), node.pid, 'a process group of its own');
   await node.end();
 });
 
 test('after kill -9 of the node the next start ends the orphan and finds the data', async (t) => {
-  const folder = await temporary(t);
+  const folder = await prepared(t);
   const first = await startNode(t, folder);
   await query(first, 'CREATE TABLE kept AS SELECT 42 AS answer');
   await first.kill();
@@ -69,7 +70,7 @@ test('after kill -9 of the node the next start ends the orphan and finds the dat
 });
 
 test('after kill -9 of the node and of PostgreSQL the next start recovers', async (t) => {
-  const folder = await temporary(t);
+  const folder = await prepared(t);
   const first = await startNode(t, folder);
   await query(first, 'CREATE TABLE kept AS SELECT 42 AS answer');
   await first.kill();
@@ -80,7 +81,7 @@ test('after kill -9 of the node and of PostgreSQL the next start recovers', asyn
 });
 
 test('a second start on the same data is refused and harms nothing', async (t) => {
-  const folder = await temporary(t);
+  const folder = await prepared(t);
   const first = await startNode(t, folder);
   const second = await startNode(t, folder).catch((error) => error as ErrorData);
   assert.ok('reason' in second && second.reason === 'UNAVAILABLE');
@@ -108,7 +109,7 @@ test('of starts at the same moment on new data at most one succeeds, and the dat
 });
 
 test('data of another major version are refused with what to do', async (t) => {
-  const folder = await temporary(t);
+  const folder = await prepared(t);
   const first = await startNode(t, folder);
   await first.end();
   await writeFile(join(first.folder, 'data', 'PG_VERSION'), '17\n');
@@ -118,7 +119,7 @@ test('data of another major version are refused with what to do', async (t) => {
 });
 
 test('lock files of a process that is no PostgreSQL do not stop a start', async (t) => {
-  const folder = await temporary(t);
+  const folder = await prepared(t);
   const first = await startNode(t, folder);
   await first.end();
   const data = join(first.folder, 'data');
@@ -247,6 +248,13 @@ async function query({ connection }: Node, text: string): Promise<Record<string,
 async function temporary(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'troupe-embedded-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A folder with the files of a new PostgreSQL. */
+async function prepared(t: TestContext): Promise<string> {
+  const folder = await temporary(t);
+  await layPostgresData(folder);
   return folder;
 }
 

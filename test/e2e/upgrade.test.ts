@@ -13,6 +13,7 @@ import { createPostgresEngine } from '../../runtime/engines/postgres/postgres-en
 import { createRedisEngine } from '../../runtime/engines/redis/redis-engine.ts';
 import { shardNames } from '../../runtime/mailbox/shards.ts';
 import { CommandLine, type CommandResult } from '../support/cli.ts';
+import { layPostgresData } from '../support/postgres-data.ts';
 import { redisMissing, startRedis, type TestRedis } from '../support/redis.ts';
 import { mailOrder, markTaken, type StoredOrder, setAside, shards, storeOrders } from '../support/stored-orders.ts';
 
@@ -206,6 +207,7 @@ describe('upgrade check', { skip: redisMissing(), concurrency: 2 }, () => {
   test('reads the embedded PostgreSQL, whether a node has it running or not, and leaves it as it was', async (t) => {
     const cli = new CommandLine();
     const folder = join(cli.dataDir, 'postgres');
+    await layPostgresData(folder);
     let server = await startEmbeddedPostgres({ dataDir: folder });
     t.after(async () => {
       await server.stop();

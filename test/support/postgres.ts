@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { startEmbeddedPostgres } from '../../runtime/engines/postgres/embedded.ts';
+import { runs } from '../../runtime/engines/postgres/postmaster.ts';
+import { layPostgresData } from './postgres-data.ts';
 
 /** A PostgreSQL of the test's own, in a temporary folder. */
 export interface TestPostgres {
@@ -21,6 +23,7 @@ export interface TestPostgres {
 /** Starts a server; `t` may be left out by callers that stop it themselves. */
 export async function startPostgres(t?: Pick<TestContext, 'after'>): Promise<TestPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'troupe-postgres-'));
+  await layPostgresData(folder);
   let server = await startEmbeddedPostgres({ dataDir: folder });
   const { host, user, database } = server.connection;
   const started: TestPostgres = {
@@ -33,7 +36,10 @@ export async function startPostgres(t?: Pick<TestContext, 'after'>): Promise<Tes
       server = await startEmbeddedPostgres({ dataDir: folder });
     },
     stop: async () => {
-      await server.stop();
+      const stopped = server.stop();
+      // Its data go with it, so that a last checkpoint would be for nobody.
+      if (runs(server.pid)) process.kill(server.pid, 'SIGQUIT');
+      await stopped;
       for (const made of [folder, server.folder]) await rm(made, { recursive: true, force: true });
       await rm(host, { recursive: true, force: true });
     },

@@ -1,7 +1,6 @@
 /** A whole node in this process, on a memory engine that a test may meddle with, with hosts in the process too. */
 
 import type { TestContext } from 'node:test';
-import { systemClock } from '../../runtime/clock.ts';
 import type { App } from '../../runtime/define-app.ts';
 import type { Engine } from '../../runtime/engines/engine.ts';
 import { createMemoryEngine, createMemorySpace, type MemorySpace } from '../../runtime/engines/index.ts';
@@ -12,6 +11,7 @@ import type { Messaging } from '../../runtime/messaging.ts';
 import { createRuntime, type Runtime } from '../../runtime/runtime.ts';
 import type { RuntimeOptions } from '../../runtime/runtime-options.ts';
 import { createTree, type Tree } from '../../supervisors/index.ts';
+import { mortalClock } from './mortal-clock.ts';
 
 export interface World {
   readonly runtime: Runtime;
@@ -42,8 +42,10 @@ export const shards = 4;
 export async function startWorld(t: TestContext, options: WorldOptions): Promise<World> {
   const appUrl = new URL(`../apps/${options.app}.ts`, import.meta.url).href;
   const app = ((await import(appUrl)) as { default: App }).default;
+  const clock = mortalClock();
   const plain = createMemoryEngine({ namespace: 'world', shards, space: options.space ?? createMemorySpace() });
   let gone = false;
+  let isClosed = false;
   const dying: Engine = options.meddle?.(plain) ?? plain;
   // After an abandoned life its calls hang for ever, as those of a killed process do.
   const guard = <T extends object>(part: T): T =>
@@ -70,8 +72,9 @@ export async function startWorld(t: TestContext, options: WorldOptions): Promise
     engine,
     shards,
     threads: 2,
+    clock,
     ...(options.threads ?? {
-      spawnHost: (data: HostData, events: HostEvents) => startLocalHost(data, events, { clock: systemClock }),
+      spawnHost: (data: HostData, events: HostEvents) => startLocalHost(data, events, { clock }),
     }),
     ...(options.log === undefined ? {} : { log: options.log }),
     ...(options.succeeds === undefined ? {} : { succeeds: options.succeeds }),
@@ -82,13 +85,15 @@ export async function startWorld(t: TestContext, options: WorldOptions): Promise
     parked: () => runtime.inspection.parked(),
     hosts: runtime.hosts,
     threads: 2,
+    clock,
   });
   runtime.supervise(tree.port);
   const abandon = (): void => {
     gone = true;
     for (const { slot } of runtime.inspection.threads()) void runtime.hosts.stop(slot, 0);
-    // Threads that are on their way would keep the test's process alive.
-    if (options.threads !== undefined) void runtime.close();
+    // Threads that are on their way would keep the test's process alive, and need their clock to be ended.
+    if (options.threads !== undefined && !isClosed) void runtime.close().then(clock.die, clock.die);
+    else clock.die();
   };
   t.after(abandon);
   await runtime.open();
@@ -102,6 +107,7 @@ export async function startWorld(t: TestContext, options: WorldOptions): Promise
       await runtime.drain(2_000);
       await tree.stop(2_000);
       await runtime.close();
+      isClosed = true;
     },
     abandon,
   };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { executionHandler } from '../../actors/agent/execution.ts';
 import { agentMachine } from '../../actors/agent/machine.ts';
@@ -114,50 +114,53 @@ test('a program outside the list is refused, and so is another file of an allowe
   assert.ok('refused' in resolveProgram('git', `relative:${'.'}`), 'only absolute folders are searched');
 });
 
-test('at the time-out the whole process group is killed, also when it ignores SIGTERM', {
-  timeout: 20_000,
-}, async (t) => {
-  using stage = stageWithCodex();
-  const folder = mkdtempSync(join(tmpdir(), 'troupe-group-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, 'pids');
-  const running = execute(stage, { ...family(file), timeoutSeconds: 1 });
-  const pids = await familyIn(file);
-  assert.ok(pids.every(isAlive));
-  const ran = await running;
-  assert.equal(ran.timedOut, true);
-  assert.equal(ran.success, false);
-  await allGone(pids);
-});
+// They wait for time-outs: side by side.
+describe('a program that does not end', { concurrency: true }, () => {
+  test('at the time-out the whole process group is killed, also when it ignores SIGTERM', {
+    timeout: 20_000,
+  }, async (t) => {
+    using stage = stageWithCodex();
+    const folder = mkdtempSync(join(tmpdir(), 'troupe-group-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'pids');
+    const running = execute(stage, { ...family(file), timeoutSeconds: 1 });
+    const pids = await familyIn(file);
+    assert.ok(pids.every(isAlive));
+    const ran = await running;
+    assert.equal(ran.timedOut, true);
+    assert.equal(ran.success, false);
+    await allGone(pids);
+  });
 
-test('cancelling kills the process group', { timeout: 20_000 }, async (t) => {
-  using stage = stageWithCodex();
-  const folder = mkdtempSync(join(tmpdir(), 'troupe-group-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, 'pids');
-  const caller = new AbortController();
-  const running = execute(stage, family(file), { signal: caller.signal });
-  const pids = await familyIn(file);
-  caller.abort();
-  await assert.rejects(running, { reason: 'CANCELLED' });
-  await allGone(pids);
-});
+  test('cancelling kills the process group', { timeout: 20_000 }, async (t) => {
+    using stage = stageWithCodex();
+    const folder = mkdtempSync(join(tmpdir(), 'troupe-group-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'pids');
+    const caller = new AbortController();
+    const running = execute(stage, family(file), { signal: caller.signal });
+    const pids = await familyIn(file);
+    caller.abort();
+    await assert.rejects(running, { reason: 'CANCELLED' });
+    await allGone(pids);
+  });
 
-test('a killed host thread leaves no program behind its time-out', { timeout: 20_000 }, async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'troupe-group-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, 'pids');
-  const thread = new Worker(
-    `import { createActor } from ${JSON.stringify(import.meta.resolve('xstate'))};
-     import { executionHandler } from ${JSON.stringify(import.meta.resolve('../../actors/agent/execution.ts'))};
-     import { workerData } from 'node:worker_threads';
-     createActor(executionHandler(), { input: { request: workerData } }).start();`,
-    { eval: true, workerData: { ...family(file), environment: {}, timeoutSeconds: 1 } },
-  );
-  const pids = await familyIn(file);
-  await thread.terminate();
-  assert.ok(pids.every(isAlive));
-  await allGone(pids);
+  test('a killed host thread leaves no program behind its time-out', { timeout: 20_000 }, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'troupe-group-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'pids');
+    const thread = new Worker(
+      `import { createActor } from ${JSON.stringify(import.meta.resolve('xstate'))};
+       import { executionHandler } from ${JSON.stringify(import.meta.resolve('../../actors/agent/execution.ts'))};
+       import { workerData } from 'node:worker_threads';
+       createActor(executionHandler(), { input: { request: workerData } }).start();`,
+      { eval: true, workerData: { ...family(file), environment: {}, timeoutSeconds: 1 } },
+    );
+    const pids = await familyIn(file);
+    await thread.terminate();
+    assert.ok(pids.every(isAlive));
+    await allGone(pids);
+  });
 });
 
 test('what a program leaves running in its group ends with it', { timeout: 20_000 }, async () => {

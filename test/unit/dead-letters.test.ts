@@ -89,7 +89,8 @@ function losing(engine: Engine): Engine {
   };
 }
 
-describe('dead letters', () => {
+// They wait for backoffs: side by side, in worlds of their own.
+describe('dead letters', { concurrency: true }, () => {
   test('a replay is applied once, however often and at once it is asked for, through lost answers', async (t) => {
     const ids = ['l1', 'l2', 'l3'];
     const space = await spaceWith(...ids.map((id, n) => expiredNote(id, '/couriers/a', n)));

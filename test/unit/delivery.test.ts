@@ -50,7 +50,8 @@ function losing(engine: Engine): Engine {
   };
 }
 
-describe('delivery', () => {
+// They wait for backoffs and takeovers: side by side, in worlds of their own.
+describe('delivery', { concurrency: true }, () => {
   test('what an actor tells in committed turns arrives once and in order, across shards', async (t) => {
     const world = await startWorld(t, { app: 'courier' });
     const targets = numbers(8).map((index) => `/couriers/target-${index}`);

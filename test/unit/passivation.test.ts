@@ -20,7 +20,8 @@ const asleep = (world: World, address: string): Promise<unknown> =>
 const incarnationOf = async (world: World, address: string): Promise<number> =>
   (await world.runtime.inspection.actor(address)).incarnation;
 
-describe('passivation', () => {
+// They wait for sleep and timers: side by side, in worlds of their own.
+describe('passivation', { concurrency: true }, () => {
   test('an idle actor sleeps and awakes with its state, as a new incarnation; no restart is counted', async (t) => {
     const world = await startWorld(t, { app: 'sleeper' });
     for (const address of ['/sleepers/a', '/fixed']) {
