@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { errorTable } from '../runtime/errors.ts';
+import { commandsOf, documents, trials } from './support/document-trials.ts';
 import { cycles, places, readSources, rooms, root } from './tidy/sources.ts';
 
 const shipped = readSources([...rooms, 'proto']);
@@ -218,6 +219,18 @@ describe('the documents', () => {
       'the file was moved or renamed: follow it in ARCHITECTURE.md',
     );
     assert.ok(named.length > 10, 'ARCHITECTURE.md names the files on the message path as `room/file.ts`');
+  });
+
+  test('their commands are those of test/support/document-trials.ts, both ways', () => {
+    const written = new Set(documents.flatMap(commandsOf));
+    none(
+      [...written].filter((command) => !trials.has(command)),
+      'say there how the command is tried',
+    );
+    none(
+      [...trials.keys()].filter((command) => !written.has(command)),
+      'no document has the command any more: take it off',
+    );
   });
 
   test('links between the documents lead somewhere', () => {

@@ -1,6 +1,14 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
+/** The one rule: a test file whose name ends so is of the long suite, every other one of the fast suite. */
+const longEnding = '.long.test.ts';
+
+/** Whether a file is left to `troupe test --all`. */
+export function isLong(file: string): boolean {
+  return file.endsWith(longEnding);
+}
+
 /** Every test file of the repository, as paths from its root; none where the tests are not, as in an installed package. */
 export function findTestFiles(root: string): string[] {
   const folder = join(root, 'test');
@@ -13,5 +21,5 @@ export function findTestFiles(root: string): string[] {
 
 /** What people call them: the file names without their ending. */
 export function namesOf(files: readonly string[]): string[] {
-  return files.map((file) => basename(file, '.test.ts'));
+  return files.map((file) => basename(file, isLong(file) ? longEnding : '.test.ts'));
 }

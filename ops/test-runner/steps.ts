@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../runtime/clock.ts';
+import { compiledFolder } from '../compiled-folder.ts';
+import { isLong } from './files.ts';
 
 /** One program that has to end well; `args` go to this Node. */
 export interface Step {
@@ -16,7 +18,9 @@ export interface Step {
 /** Above every honest test. */
 const testLimitMs = 8 * 60_000;
 /** Node's own limit does not end a file whose tests are over but which something keeps alive. */
-const allTestsLimitMs = 20 * 60_000;
+const suiteLimitMs = 20 * 60_000;
+/** Files that run at once: each may start servers and nodes of its own, so that even large machines run few. */
+const cores = Math.max(1, Math.min(4, availableParallelism()));
 
 /** Format and lint, types, generated code: everything but the tests. */
 export function checkSteps(root: string): Step[] {
@@ -30,22 +34,34 @@ export function checkSteps(root: string): Step[] {
   ];
 }
 
+/** The tests in these files, the fast ones first; when they are watched, in one step that does not end. */
+export function testSteps(root: string, files: readonly string[], watch: boolean): Step[] {
+  if (watch) return [{ title: 'tests', args: testArguments(root, files, cores, ['--watch']) }];
+  const long = files.filter(isLong);
+  const fast = files.filter((file) => !isLong(file));
+  return [
+    // They wait more than they compute, so that one file more than there are cores is not too much.
+    ...(fast.length === 0 ? [] : [{ title: 'fast tests', args: testArguments(root, fast, cores + 1) }]),
+    ...(long.length === 0 ? [] : [{ title: 'long tests', args: testArguments(root, long, cores) }]),
+  ].map((step) => ({ ...step, limitMs: suiteLimitMs }));
+}
+
 /**
- * The tests in these files. Libraries run in their development builds, which check more; the processes that tests
- * start run what users run.
+ * Libraries run in their development builds, which check more; the processes that tests start run what users run.
+ *
+ * @param atOnce How many files run at the same time.
  */
-export function testStep(root: string, files: readonly string[], watch: boolean): Step {
-  const flags = [
+function testArguments(root: string, files: readonly string[], atOnce: number, more: readonly string[] = []): string[] {
+  return [
     '--test',
     '--test-reporter=spec',
     `--test-timeout=${testLimitMs}`,
-    `--test-concurrency=${Math.max(1, Math.min(4, availableParallelism()))}`,
+    `--test-concurrency=${atOnce}`,
     '--conditions=development',
     '--disable-warning=ExperimentalWarning',
-    ...(watch ? ['--watch'] : []),
+    ...more,
+    ...files.map((file) => join(root, file)),
   ];
-  const args = [...flags, ...files.map((file) => join(root, file))];
-  return watch ? { title: 'tests', args } : { title: 'tests', args, limitMs: allTestsLimitMs };
 }
 
 /** Runs all of them, also after a failure, so that one run tells everything; the answer names those that failed. */
@@ -77,13 +93,17 @@ export async function runSteps(steps: readonly Step[], root: string, say: (text:
   return failed;
 }
 
-/** Without what would change a test's meaning: the user's own node, and keys with which a test could spend money. */
+/**
+ * Without what would change a test's meaning: the user's own node, and keys with which a test could spend money. Compiled
+ * code is kept for the next process, as the command line does: there are more than a hundred.
+ */
 function testEnvironment(): NodeJS.ProcessEnv {
   const dropped = (name: string): boolean =>
     (name.startsWith('TROUPE_') && !name.startsWith('TROUPE_TEST_')) ||
     name.endsWith('_API_KEY') ||
     name === 'NODE_TEST_CONTEXT';
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !dropped(name)));
+  const kept = Object.entries(process.env).filter(([name]) => !dropped(name));
+  return { NODE_COMPILE_CACHE: compiledFolder, ...Object.fromEntries(kept) };
 }
 
 /** The JavaScript file of a package's program, which this Node runs whatever the PATH holds. */

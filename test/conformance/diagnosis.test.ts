@@ -1,6 +1,6 @@
 /**
  * What the one diagnosis says of each state of an engine, on real servers. The troubles under which a node works on are in
- * `test/e2e/engine-trouble.test.ts`; here are those that are found before a start.
+ * `test/e2e/engine-trouble.long.test.ts`; here are those that are found before a start.
  */
 
 import assert from 'node:assert/strict';

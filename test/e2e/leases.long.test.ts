@@ -1,7 +1,7 @@
 /**
  * One activation (G6) against what breaks it: a node that sleeps (SIGSTOP) past its lease while another takes over, and
- * nodes that start at the same instant. In the fast suite the leases are ended in the engine, so that the sleeper
- * believes in its own to the last; TROUPE_TEST_LONG=1 also waits for their end, and tries more rounds.
+ * nodes that start at the same instant. The leases are ended in the engine, so that the sleeper believes in its own to
+ * the last, or end by themselves.
  */
 
 import assert from 'node:assert/strict';
@@ -15,7 +15,6 @@ import { type LapsingEngine, lapsingPostgres, lapsingRedis } from '../support/la
 import { assertWhole, type Entry, entryId, type NodeProcess, readLedgers, startNode } from '../support/node-process.ts';
 import { redisMissing } from '../support/redis.ts';
 
-const long = process.env.TROUPE_TEST_LONG === '1';
 const slow = { timeout: 180_000 };
 const ledgers = 12;
 const connections = 4;
@@ -23,7 +22,7 @@ const workMs = 4;
 const messages = 1_200;
 /** Acknowledged when the first node is stopped. */
 const stopAt = 400;
-const rounds = long ? 15 : 2;
+const rounds = 5;
 
 /** How the leases of the sleeper end. */
 type Lapse = 'in the engine' | 'by themselves';
@@ -170,9 +169,7 @@ describe('leases', { ...slow, concurrency: true }, () => {
       it('a node that slept while another took over commits nothing, ends itself and says why', slow, (t) =>
         sleepAndCompare(t, make, 'in the engine'),
       );
-      it('also when the lease ended by itself', { ...slow, skip: !long && 'long: TROUPE_TEST_LONG=1' }, (t) =>
-        sleepAndCompare(t, make, 'by themselves'),
-      );
+      it('also when the lease ended by itself', slow, (t) => sleepAndCompare(t, make, 'by themselves'));
       it('of two nodes that start at the same instant one runs, and the other is told by which', slow, async (t) => {
         const bed = await make(t);
         for (let round = 1; round <= rounds; round += 1) await startTwo(bed, `round${round}`);
