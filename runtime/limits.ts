@@ -51,9 +51,9 @@ export const limits = {
   turnsPerPost: 64,
   /** What one turn may say: effects, timers set and children begun, and their JSON bytes together. */
   turnEffects: 4_096,
-  turnBytes: 8 * MIB,
+  turnBytes: 4 * MIB,
   /** Largest stored state of one actor, its timers included, as JSON bytes. */
-  actorBytes: 8 * MIB,
+  actorBytes: 4 * MIB,
   /** Operations and characters that units share in one write to the store; a single larger unit goes alone. */
   commitOperations: 2_048,
   commitCharacters: 8 * MIB,

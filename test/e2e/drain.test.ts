@@ -147,7 +147,7 @@ describe('a signal in the middle of load', slow, () => {
       h0: (to, payload) => post(http, '/v1/tell', to, payload),
     });
     await eventually('load is under way', 20_000, () => load.acknowledged.size >= acknowledgedAtSignal);
-    const payload = (n: number) => ({ sender: 'asker', n, workMs: 300 });
+    const payload = (n: number) => ({ sender: 'asker', n, workMs: 1_000 });
     const open = [1, 2, 3, 4].map((n) => {
       const to = '/ledger/open';
       return n % 2 === 0

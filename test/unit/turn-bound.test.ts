@@ -137,7 +137,7 @@ describe('the size of a turn', () => {
           const turn = stepper.step({ type: 'say', payload }, persist === 'snapshot', 'm');
           assert.match(
             String(turn.failure?.thrown),
-            /one turn may have 4096 effects .* 8388608 bytes .* several turns/,
+            /one turn may have 4096 effects .* 4194304 bytes .* several turns/,
           );
           assert.deepEqual(turn.effects, []);
           assert.deepEqual(stepper.context(), empty);
@@ -196,7 +196,7 @@ describe('the size of a turn', () => {
     const full = stepper.mark();
     const text = stepper.persisted();
     hoard(1);
-    assert.throws(() => stepper.persisted(), /state of an actor, with its timers, may take 8388608 bytes/);
+    assert.throws(() => stepper.persisted(), /state of an actor, with its timers, may take 4194304 bytes/);
     assert.equal(stepper.persisted(full), text);
     const restored = stepperOf(definition);
     restored.restore(text, 1, [{ id: 'troupe.schedule:t', bytes: jsonBytes(timer?.event) + 1 }]);
@@ -292,7 +292,7 @@ describe('on a node', () => {
     await world.advance(60_000);
     const [letter, ...others] = await world.settle(lettersOf(node));
     assert.deepEqual([letter?.type, letter?.reason, others], ['hoard', 'ATTEMPTS_SPENT', []]);
-    assert.match(letter?.errors[0]?.message ?? '', /may take 8388608 bytes/);
+    assert.match(letter?.errors[0]?.message ?? '', /may take 4194304 bytes/);
     const read = await node.ask({ to: address, type: 'read', payload: {} });
     assert.deepEqual(read, { notes: numbers(10).map((n) => n + 1) });
     node.kill();
