@@ -131,7 +131,8 @@ export class NodeLease {
       return;
     }
     const joined = await engine.nodes.join({ ttlMs: defaults.leaseMs, label, succeeds: epoch }).catch((error) => {
-      this.#unheard ??= {};
+      // Each entry whose answer is lost may have taken the place anew.
+      this.#unheard = {};
       throw error;
     });
     if ('epoch' in joined) {

@@ -307,7 +307,10 @@ export class Activation {
       if (turns.done) this.end({ cause: 'done', charged: true });
       else this.pump();
     };
-    shard.submit({ operations, mails, onCommitted });
+    const onAbandoned = (): void => {
+      this.#uncommittedTurns -= length;
+    };
+    shard.submit({ operations, mails, onCommitted, onAbandoned });
   }
 
   /** A child that it had spawned has ended for good by itself: it is wanted no longer. */

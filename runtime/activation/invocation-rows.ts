@@ -71,8 +71,8 @@ export class InvocationRows {
         errors: [],
       });
     }
-    if (this.#rows.size > 0) for (const effect of effects) this.#heard(effect);
-    return invoked.length + concluded.length > 0;
+    const isHeard = this.#rows.size > 0 && effects.filter((effect) => this.#heard(effect)).length > 0;
+    return isHeard || invoked.length + concluded.length > 0;
   }
 
   /** Charges a failure to the invocation that it came from; `undefined` where that is none of a sender's. */
@@ -99,11 +99,12 @@ export class InvocationRows {
     return { letter, ...(message === undefined || answered ? {} : { unanswered: message.id }) };
   }
 
-  /** An answer was given in a turn. */
-  #heard(effect: Effect): void {
-    if (effect.type !== 'troupe.reply' && effect.type !== 'troupe.fail') return;
-    for (const row of this.#rows.values())
-      if (row.message !== undefined && row.message.id === effect.to) this.#rows.set(row.id, { ...row, answered: true });
+  /** Notes an answer that was given in a turn; whether it was one to the message of an open invocation. */
+  #heard(effect: Effect): boolean {
+    if (effect.type !== 'troupe.reply' && effect.type !== 'troupe.fail') return false;
+    const answered = this.list().filter((row) => row.message?.id === effect.to && row.answered !== true);
+    for (const row of answered) this.#rows.set(row.id, { ...row, answered: true });
+    return answered.length > 0;
   }
 }
 

@@ -83,7 +83,7 @@ export class Invocations {
     }
     turn.invoked = begun.map((child) => {
       // A message that is handled twice begins the same work twice.
-      const cause = message ?? origin.invocation ?? this.#hooks.newId();
+      const cause = message ?? this.#hooks.newId();
       const id = idOf(cause, child.id);
       const invocation = { name: child.id, src: sourceOf(child) ?? '', id, sent: origin.sent, attempt: 1 };
       this.#adopt(child, { invocation }, message);

@@ -146,12 +146,17 @@ export class Outputs {
   }
 
   /** Carries out an effect of a turn that needs no commit. */
-  release(effect: Effect): void {
+  release(effect: Effect) {
     const { shard } = this.#options;
     const result = resultOf(effect);
     const operations = result === undefined ? [] : resultOperations(result.id, result.outcome, shard.now());
-    if (operations.length === 0) this.#deliver(effect);
-    else shard.submit({ operations, mails: [], onCommitted: () => this.#deliver(effect) });
+    if (operations.length === 0) return this.#deliver(effect);
+    // An answer that is kept outlives the lease: nobody would give it again.
+    const keep = (): void => {
+      const onAbandoned = (): void => void shard.whenHeld().then(keep, () => undefined);
+      shard.submit({ operations, mails: [], onCommitted: () => this.#deliver(effect), onAbandoned });
+    };
+    keep();
   }
 
   #deliver(effect: Effect): void {

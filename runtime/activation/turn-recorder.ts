@@ -80,8 +80,11 @@ export class TurnRecorder {
     this.#open = open;
     rowsChanged = outputs.takeTiesChanged() || rowsChanged;
     const isStored = snapshot === this.#last?.snapshot && this.#last?.version === definition.version;
-    if (done && definition.persist === 'snapshot') unit.operations.push(...forgetOperations(address));
-    else if (snapshot !== undefined && (rowsChanged || !isStored)) {
+    if (done && definition.persist === 'snapshot') {
+      // What still changes of its rows must not bring its record back.
+      this.#last = undefined;
+      unit.operations.push(...forgetOperations(address));
+    } else if (snapshot !== undefined && (rowsChanged || !isStored)) {
       this.#last = { version: definition.version, shape: this.#shape, snapshot };
       unit.operations.push(...this.#store(this.#last));
     }

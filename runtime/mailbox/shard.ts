@@ -69,6 +69,8 @@ export interface ShardUnit {
   /** Mail whose fate it decides. */
   readonly mails: readonly Mail[];
   readonly onCommitted: () => void;
+  /** It was given up: the shard is not held, or was lost before the commit. */
+  readonly onAbandoned?: () => void;
 }
 
 const nothing = (): void => undefined;
@@ -169,14 +171,14 @@ export class Shard {
     return this.#tenure.outbox.enter(target, envelope);
   }
 
-  /** Commits a unit; its mail counts as taken from then on. Nothing happens when the shard is not held. */
-  submit({ operations, mails, onCommitted }: ShardUnit): void {
+  /** Commits a unit; its mail counts as taken from then on. When the shard is not held, it is given up. */
+  submit({ operations, mails, onCommitted, onAbandoned = nothing }: ShardUnit) {
     const tenure = this.#tenure;
-    if (tenure === undefined) return;
+    if (tenure === undefined) return onAbandoned();
     // Mail of an earlier epoch was adopted anew: this unit would be its second run.
-    if (mails.some(({ place }) => place !== undefined && place.epoch !== tenure.lease.epoch)) return;
+    if (mails.some(({ place }) => place !== undefined && place.epoch !== tenure.lease.epoch)) return onAbandoned();
     const taken = this.mail.taken(mails);
-    this.#commit({ operations: [...operations, ...taken.operations], takes: taken.takes }, onCommitted);
+    this.#commit({ operations: [...operations, ...taken.operations], takes: taken.takes }, onCommitted, onAbandoned);
   }
 
   /**
@@ -321,7 +323,7 @@ export class Shard {
     this.mail.relieve(tenure.intake.inHandCount >= limits.shardInHandEnvelopes);
   }
 
-  #commit({ operations, takes }: Parked, onCommitted: () => void = nothing): void {
+  #commit({ operations, takes }: Parked, onCommitted = nothing, onAbandoned = nothing): void {
     const tenure = this.#tenure;
     if (tenure === undefined || (operations.length === 0 && takes.length === 0 && onCommitted === nothing)) return;
     tenure.committer.submit({
@@ -332,6 +334,7 @@ export class Shard {
         tenure.intake.settled(takes);
         onCommitted();
       },
+      onAbandoned,
     });
   }
 
