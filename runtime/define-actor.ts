@@ -103,6 +103,8 @@ export interface ActorDefinition<M extends MessageSpecs = MessageSpecs, L extend
   readonly state?: StandardSchemaV1;
   /** By the name of the source. */
   readonly invocations: Readonly<Record<string, InvocationOptions>>;
+  /** Invocations that run at once. */
+  readonly concurrency: number;
   readonly mailbox: MailboxBounds;
   /** `Infinity`: never. */
   readonly passivateAfterMs: number;
@@ -138,6 +140,13 @@ export interface ActorOptions<M extends MessageSpecs, L extends AnyActorLogic> {
    * Within an invocation, `invocation()` tells its id and which attempt it is.
    */
   readonly invocations?: InvocationsOf<NoInfer<L>>;
+  /**
+   * How many invocations of the actor run at once: promises, callbacks and observables that its logic invoked or spawned,
+   * not its child statecharts. 1 to 10,000; default 1,000. Further ones wait in the order in which they began, until one
+   * has ended or was let go. The actor goes on taking messages meanwhile; only while 1,000 wait it takes none, and these
+   * wait in its mailbox. Turns are always handled one after another.
+   */
+  readonly concurrency?: number;
   readonly mailbox?: Partial<MailboxBounds>;
   /**
    * Idle milliseconds after which the actor is put to sleep; its next message or timer awakens it. Default 300,000 for
@@ -167,6 +176,7 @@ export function defineActor<const M extends MessageSpecs, L extends AnyActorLogi
     ...(options.migrate === undefined ? {} : { migrate: options.migrate }),
     ...(options.state === undefined ? {} : { state: options.state }),
     invocations: (options.invocations ?? {}) as Readonly<Record<string, InvocationOptions>>,
+    concurrency: options.concurrency ?? defaults.concurrency,
     mailbox: {
       ephemeral: options.mailbox?.ephemeral ?? limits.ephemeralMailboxMessages,
       durable: options.mailbox?.durable ?? limits.durableMailboxMessages,
@@ -199,6 +209,9 @@ function definitionFault(options: ActorOptions<MessageSpecs, AnyActorLogic>): st
     return 'state is a Standard Schema, such as z.object({ … })';
   const invocationsFault = faultOfInvocations(options);
   if (invocationsFault !== undefined) return invocationsFault;
+  const { concurrency = 1 } = options;
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > limits.actorInvocations)
+    return `concurrency is a whole number from 1 to ${limits.actorInvocations}`;
   if (!((options.passivateAfterMs ?? 1) > 0)) return 'passivateAfterMs is a number of milliseconds above 0';
   for (const bound of Object.values(options.mailbox ?? {}))
     if (!Number.isSafeInteger(bound) || bound < 1) return 'mailbox bounds are whole numbers from 1';

@@ -114,6 +114,10 @@ export const limits = {
   /** Timers that one actor may have set at once, and the longest id of one that it schedules, in characters. */
   actorTimers: 1_000,
   timerIdCharacters: 128,
+  /** Invocations of one actor that may run at once, whatever its definition says. */
+  actorInvocations: 10_000,
+  /** Invocations of one actor that may wait for others to end; while so many do, the actor takes no messages. */
+  waitingInvocations: 1_000,
   /** Messages that one actor may have set aside at once. */
   stashedMessages: 1_000,
   /** Longest reason that an operator gives, in characters. */
@@ -137,6 +141,8 @@ export const defaults = {
   resultKeptMs: 24 * 60 * 60 * 1_000,
   /** Idle time after which a persistent actor is put to sleep. */
   passivateAfterMs: 300_000,
+  /** Invocations of one actor that run at once. */
+  concurrency: 1_000,
   /** Attempts at one message before it becomes a dead letter. The second follows at once. */
   messageAttempts: 5,
   /** Wait before the third attempt, doubling with each further one up to the cap; up to twice as long by chance. */
@@ -177,6 +183,7 @@ assert(
 assert(limits.commitCharacters <= limits.storeWriteBytes, 'what shares a write must fit it');
 assert(limits.payloadBytes <= limits.turnBytes, 'a turn must be able to send a payload');
 assert(limits.supervisorStarts <= limits.nodeStarts, 'one supervisor may not start more than the node');
+assert(defaults.concurrency <= limits.actorInvocations, 'the usual concurrency must be allowed');
 assert(defaults.offloadTimeoutMs <= limits.offloadTimeoutMaxMs, 'the usual task must be allowed');
 assert(defaults.leaseRenewMs * 2 < defaults.leaseMs, 'a lease must survive one lost renewal');
 assert(defaults.backoffFirstMs <= defaults.backoffMaxMs, 'the first delay must not exceed the cap');

@@ -12,6 +12,7 @@ import { defineActor, type EventsOf } from '../../runtime/define-actor.ts';
 import { effect, perform } from '../../runtime/effects.ts';
 import { type MessageInfo, streamHeader } from '../../runtime/envelope.ts';
 import { textOf } from '../../runtime/errors.ts';
+import { limits } from '../../runtime/limits.ts';
 import { executionHandler } from './execution.ts';
 import { type Role, roleMessages } from './messages.ts';
 import { providerSettings } from './providers/settings.ts';
@@ -167,13 +168,15 @@ export function agentMachine(handle = requestHandler(), execute = executionHandl
 }
 
 const machine = agentMachine();
+/** An agent itself bounds what it works on. */
+const concurrency = limits.actorInvocations;
 
 /** The orchestrator: plans and writes code. */
-export const claude = defineActor({ kind: 'agent-claude', messages: roleMessages.claude, logic: machine });
+export const claude = defineActor({ kind: 'agent-claude', messages: roleMessages.claude, logic: machine, concurrency });
 /** The analyst: analyses texts and reviews code. */
-export const gemini = defineActor({ kind: 'agent-gemini', messages: roleMessages.gemini, logic: machine });
+export const gemini = defineActor({ kind: 'agent-gemini', messages: roleMessages.gemini, logic: machine, concurrency });
 /** The executor: runs programs. */
-export const codex = defineActor({ kind: 'agent-codex', messages: roleMessages.codex, logic: machine });
+export const codex = defineActor({ kind: 'agent-codex', messages: roleMessages.codex, logic: machine, concurrency });
 
 const childEvent = /^xstate\.(?:done|error)\.actor\./;
 

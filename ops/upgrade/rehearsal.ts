@@ -23,7 +23,15 @@ import type { Break, Finding, Trial, TrialResult, TrialTurn } from './trial.ts';
 /** Runs one trial; `onTurn` hears of each turn before it begins. */
 export type Rehearse = (trial: Trial, onTurn: (turn: number) => void) => TrialResult;
 
-const quiet = { onEvent() {}, onEffect() {}, onUnaddressed() {}, onLog() {}, within() {}, newId: () => '' };
+const quiet = {
+  onEvent() {},
+  onEffect() {},
+  onUnaddressed() {},
+  onLog() {},
+  onSaturated() {},
+  within() {},
+  newId: () => '',
+};
 
 /** Longest reason that is reported, in characters. */
 const whyCharacters = 500;

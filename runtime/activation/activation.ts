@@ -57,6 +57,8 @@ export class Activation {
   /** Turns whose records wait for their commit. */
   #uncommittedTurns = 0;
   #draining = false;
+  /** So much of what it invoked waits that it is fed no messages. */
+  #isSaturated = false;
   /** The thread was asked to put it to sleep and has not answered. */
   #passivating = false;
   #lastWorkMs: number;
@@ -193,7 +195,8 @@ export class Activation {
     const trial = shard.mail.trial?.isOn === true ? shard.mail.trial : undefined;
     // What is being tried goes first, also when the trial has ended meanwhile.
     const isHeld = hold !== undefined || trial !== undefined || this.#tryout.isOn;
-    const window = this.#options.suspect === undefined ? limits.activationInFlightTurns : 1;
+    const most = this.#options.suspect === undefined ? limits.activationInFlightTurns : 1;
+    const window = this.#isSaturated ? 0 : most;
     while (queue.length > 0 && this.#inFlight < window) {
       const inputs: TurnInput[] = [];
       const expired: Mail[] = [];
@@ -290,6 +293,7 @@ export class Activation {
     if (stashed.length > 0) shard.mail.trial?.taken(stashed);
     if (isTried) operations.push(strikeOut);
     const { length } = turns.steps;
+    this.#isSaturated = turns.saturated === true;
     this.#lastWorkMs = clock.monotonic();
     this.#uncommittedTurns += length;
     // A turn that changed nothing writes nothing, yet its answer waits for the commits before it.

@@ -4,11 +4,12 @@ import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect, ScheduleEffect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
+import type { Origin } from '../host/causes.ts';
 import type { OpenInvocation, TimerSet } from '../host/messages.ts';
 import { checkMessage } from '../host/validate.ts';
 import { limits } from '../limits.ts';
 import type { SetTimers } from './set-timers.ts';
-import type { LogicEvent, Origin, Turn } from './stepper.ts';
+import type { LogicEvent, Turn } from './stepper.ts';
 import { TurnSize } from './turn-size.ts';
 
 const noEffects: Effect[] = [];

@@ -7,14 +7,17 @@
  *    then it is stored as it last was under way.
  * 2. What is open when its life ends is open in the next one, which runs it again or, by its definition, is told that
  *    it was interrupted. What was struck out is left out of the state.
+ * 3. Of those that do work outside, so many run at once as the definition allows; the others wait in order.
  */
 
 import { createHash } from 'node:crypto';
 import type { AnyActorRef } from 'xstate';
 import type { ActorDefinition } from '../define-actor.ts';
+import type { Origin } from '../host/causes.ts';
 import type { OpenInvocation } from '../host/messages.ts';
 import { addressed, type EffectsOfTurn, isEffect } from './effects-of-turn.ts';
-import type { LogicEvent, Origin, StepperHooks } from './stepper.ts';
+import { InvocationSlots } from './invocation-slots.ts';
+import type { LogicEvent, StepperHooks } from './stepper.ts';
 import type { ChildStates } from './stored-children.ts';
 
 type Children = Readonly<Record<string, AnyActorRef>>;
@@ -37,6 +40,7 @@ export class Invocations {
   /** What was ever seen here: some stay in the state when they are over. */
   readonly #seen = new WeakSet<AnyActorRef>();
   readonly #untold = new Map<AnyActorRef, Open>();
+  readonly #slots: InvocationSlots<AnyActorRef>;
   #bytes = 0;
   /** Ids of what was open when this life began, and is not in its state. */
   #gone: string[] = [];
@@ -44,11 +48,17 @@ export class Invocations {
   constructor(definition: ActorDefinition, hooks: StepperHooks) {
     this.#definition = definition;
     this.#hooks = hooks;
+    this.#slots = new InvocationSlots(definition.concurrency, () => hooks.onSaturated());
   }
 
   /** How many are open. */
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Whether so many wait that no further ones are to be begun. */
+  get isSaturated(): boolean {
+    return this.#slots.isSaturated;
   }
 
   /** What is stored of them beside the state, in bytes at most. */
@@ -91,9 +101,10 @@ export class Invocations {
     });
   }
 
-  /** The ids of those that are over with a turn. */
-  conclude(children: Children, event: LogicEvent | undefined): readonly string[] {
-    if (this.#open.size + this.#gone.length === 0) return none;
+  /** The ids of those that are over with a turn. `areOthers`: whether they may have changed with it. */
+  conclude(children: Children, areOthers: boolean, event: LogicEvent | undefined): readonly string[] {
+    const isEnd = event?.type.startsWith('xstate.') === true;
+    if (this.#gone.length === 0 && !areOthers && !isEnd) return none;
     const concluded = this.#gone;
     this.#gone = [];
     for (const [child, { invocation }] of this.#open) {
@@ -101,6 +112,7 @@ export class Invocations {
       if (children[name] === child && !isEndOf(name, event)) continue;
       this.#open.delete(child);
       this.#untold.delete(child);
+      this.#slots.giveUp(child);
       this.#bytes -= bytesOf(invocation);
       concluded.push(invocation.id);
     }
@@ -110,7 +122,9 @@ export class Invocations {
   /** Takes up those of a restored state. `interrupted`: how those are stored that are not to run again. */
   restore(children: Children, invocations: readonly OpenInvocation[], interrupted: ChildStates): void {
     const known = new Map(invocations.map((invocation) => [invocation.name, invocation]));
-    for (const child of Object.values(children)) {
+    // Those without a row last: a snapshot does not keep the order of names that look like numbers.
+    const names = new Set([...known.keys(), ...Object.keys(children)]);
+    for (const child of Array.from(names, (name) => children[name]).filter((found) => found !== undefined)) {
       const name = child.id;
       const row = known.get(name);
       known.delete(name);
@@ -133,6 +147,7 @@ export class Invocations {
   /** Lets go of all; answers with those that were open. */
   stop(): AnyActorRef[] {
     const open = [...this.#open.keys()];
+    this.#slots.clear();
     this.#open.clear();
     this.#untold.clear();
     return open;
@@ -146,9 +161,16 @@ export class Invocations {
     this.#bytes += bytesOf(open.invocation);
     const origin: Origin = { sent, invocation: id, attempt };
     const start = child.start.bind(child);
-    child.start = () => this.#hooks.within(origin, start);
+    const run = (): void => this.#hooks.within(origin, start);
+    child.start = () => {
+      // It was let go before it could begin.
+      if (!this.#open.has(child)) return;
+      if (worksOutside(child) && child.getSnapshot().status === 'active') this.#slots.enter(child, run);
+      else run();
+    };
     let underWay = child.getSnapshot();
     const end = (): void => {
+      this.#slots.leave(child);
       if (!this.#open.has(child)) return;
       open.ended ??= storedFormOf(child, underWay);
       this.#untold.set(child, open);
@@ -173,6 +195,12 @@ export class Invocations {
 function sourceOf(child: AnyActorRef): string | undefined {
   const { src } = child as { readonly src?: unknown };
   return typeof src === 'string' ? src : undefined;
+}
+
+/** Whether it is more than a statechart or a reducer, which only react. */
+function worksOutside(child: AnyActorRef): boolean {
+  const { logic } = child as unknown as { readonly logic: object };
+  return 'start' in logic && !('root' in logic);
 }
 
 function checkSource(child: AnyActorRef): void {

@@ -15,7 +15,9 @@ import type { Clock } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
+import type { Origin } from '../host/causes.ts';
 import type { OpenInvocation, SetTimer, Timer } from '../host/messages.ts';
+import { selfOf } from './actor-self.ts';
 import {
   addressed,
   EffectsOfTurn,
@@ -28,7 +30,7 @@ import { Invocations } from './invocations.ts';
 import { asMachine, boundMicrosteps, shapeOf } from './machine-shape.ts';
 import { checkRestored, fitSnapshot } from './restoring.ts';
 import { SetTimers } from './set-timers.ts';
-import type { Child, LogicEvent, Mark, Origin, Program, Stepper, StepperHooks, Turn } from './stepper.ts';
+import type { Child, LogicEvent, Mark, Program, Stepper, StepperHooks, Turn } from './stepper.ts';
 import { takenUp, withChildStates } from './stored-children.ts';
 import { recordText } from './turn-size.ts';
 
@@ -78,7 +80,7 @@ const quietSystem = {
 
 const rootLogic = fromTransition(() => undefined, undefined);
 
-const noChildren: NonNullable<AnySnapshot['children']> = {};
+const noInvocations: Pick<Invocations, 'bytes' | 'untold'> = { bytes: 0, untold: new Map() };
 /** Of turns of which nobody says what brought them about. */
 const unsent: Origin = { sent: false };
 
@@ -94,7 +96,8 @@ class LogicStepper implements Stepper {
   #waits = false;
   #message: string | undefined = undefined;
   #deferred: (() => void)[] = [];
-  readonly #invocations: Invocations;
+  /** Most actors never have a child. */
+  #invocations: Invocations | undefined = undefined;
   #stopped = false;
   #raised = 0;
   readonly #timers: SetTimers;
@@ -107,8 +110,7 @@ class LogicStepper implements Stepper {
     this.#hooks = hooks;
     this.#clock = clock;
     this.#timers = new SetTimers(definition.persist === 'snapshot');
-    this.#invocations = new Invocations(definition, hooks);
-    this.#self = selfOf(this, session, () => this.#system()) as unknown as AnyActorRef;
+    this.#self = selfOf(this, session, () => this.#system());
     this.#scope = {
       self: this.#self,
       id: session,
@@ -178,11 +180,12 @@ class LogicStepper implements Stepper {
     checkRestored(stored, restored);
     this.#snapshot = restored;
     this.#timers.restore(timers);
-    this.#invocations.restore(restored.children ?? noChildren, invocations, interrupted);
+    const { children = {} } = restored;
+    if (invocations.length > 0 || hasAny(children)) this.#withInvocations().restore(children, invocations, interrupted);
   }
 
   resume(): void {
-    this.#invocations.resume();
+    this.#invocations?.resume();
   }
 
   finish(turn: Turn): void {
@@ -201,11 +204,15 @@ class LogicStepper implements Stepper {
   }
 
   hasChildren(): boolean {
-    return this.#invocations.size > 0;
+    return (this.#invocations?.size ?? 0) > 0;
+  }
+
+  get isSaturated(): boolean {
+    return this.#invocations?.isSaturated === true;
   }
 
   mark(): Mark {
-    const { bytes, untold } = this.#invocations;
+    const { bytes, untold } = this.#invocations ?? noInvocations;
     return { snapshot: this.#snapshot, rowBytes: this.#timers.bytes + bytes, untold };
   }
 
@@ -224,16 +231,21 @@ class LogicStepper implements Stepper {
 
   stop(): void {
     this.#stopped = true;
-    for (const child of this.#invocations.stop()) stopActor(child);
+    for (const child of this.#invocations?.stop() ?? []) stopActor(child);
   }
 
   /** What a child, or the logic itself, sends to the logic. */
   receive(source: AnyActorRef | undefined, event: LogicEvent): void {
-    if (!this.#stopped) this.#hooks.onEvent(event, source, this.#invocations.originOf(source));
+    if (!this.#stopped) this.#hooks.onEvent(event, source, this.#invocations?.originOf(source));
   }
 
   live(): AnySnapshot {
     return this.#snapshot;
+  }
+
+  #withInvocations(): Invocations {
+    this.#invocations ??= new Invocations(this.#definition, this.#hooks);
+    return this.#invocations;
   }
 
   #transition(turn: EffectsOfTurn, event: LogicEvent): void {
@@ -251,9 +263,13 @@ class LogicStepper implements Stepper {
   #end(turn: EffectsOfTurn, next: AnySnapshot, event: LogicEvent | undefined) {
     if (turn.refusal !== undefined) return this.#fail(turn, turn.refusal.thrown);
     if (next.status === 'error') return this.#fail(turn, next.error);
-    const { children = noChildren } = next;
-    if (children !== (this.#snapshot.children ?? noChildren)) this.#invocations.begin(children, turn, this.#message);
-    turn.concluded = this.#invocations.conclude(children, event);
+    const { children } = next;
+    if (children !== undefined && (this.#invocations !== undefined || hasAny(children))) {
+      const invocations = this.#withInvocations();
+      const areOthers = children !== this.#snapshot.children;
+      if (areOthers) invocations.begin(children, turn, this.#message);
+      turn.concluded = invocations.conclude(children, areOthers, event);
+    }
     this.#snapshot = next;
     turn.done = next.status === 'done';
     this.#keep(turn);
@@ -346,26 +362,9 @@ class LogicStepper implements Stepper {
   }
 }
 
-/** What the logic and its children see as the actor itself. */
-function selfOf(stepper: LogicStepper, session: string, system: () => AnyActorSystem): object {
-  const self = {
-    id: session,
-    sessionId: session,
-    _parent: undefined,
-    get system() {
-      return system();
-    },
-    _send: (event: LogicEvent) => stepper.receive(undefined, event),
-    send: (event: LogicEvent) => stepper.receive(undefined, event),
-    getSnapshot: () => stepper.live(),
-    getPersistedSnapshot: () => JSON.parse(stepper.persisted()) as unknown,
-    on: () => ({ unsubscribe() {} }),
-    subscribe: () => ({ unsubscribe() {} }),
-    start() {},
-    stop() {},
-    toJSON: () => ({ id: session }),
-  };
-  return Object.assign(self, { ref: self });
+function hasAny(record: object): boolean {
+  for (const _ in record) return true;
+  return false;
 }
 
 /** XState lets only a parent stop a child, and this is how its parents do it. */

@@ -3,7 +3,7 @@
 import type { Clock } from '../clock.ts';
 import type { Effect } from '../effects.ts';
 import type { Json } from '../envelope.ts';
-import type { Behalf } from '../host/causes.ts';
+import type { Origin } from '../host/causes.ts';
 import type { OpenInvocation, SetTimer, Timer, TimerSet } from '../host/messages.ts';
 import type { ChildStates } from './stored-children.ts';
 
@@ -15,9 +15,6 @@ export interface LogicEvent {
 
 /** An actor that the logic invoked or spawned; only the stepper looks into it. */
 export type Child = object;
-
-/** What a turn hands on to what it begins. */
-export type Origin = Omit<Behalf, 'activation'>;
 
 /** What the stepper tells the cell between turns. */
 export interface StepperHooks {
@@ -31,6 +28,8 @@ export interface StepperHooks {
   /** Runs what starts children, or wakes them, on behalf of what began it. */
   within(origin: Origin, task: () => void): void;
   newId(): string;
+  /** So many invocations wait that no further messages are to be stepped, until fewer do. */
+  onSaturated(): void;
 }
 
 /** What one turn did. The arrays are only to be read. */
@@ -84,6 +83,8 @@ export interface Stepper {
   current(event: LogicEvent, source: Child | undefined): boolean;
   /** Whether something that it invoked or spawned lives. */
   hasChildren(): boolean;
+  /** Whether so much of that waits that no further messages are to be stepped. */
+  readonly isSaturated: boolean;
   /** The state as it is now. */
   mark(): Mark;
   /** The state as JSON text: now, or at a mark. @throws Error when it is no JSON, or with its rows too large to be stored */

@@ -39,6 +39,8 @@ export interface Turns {
   readonly done: boolean;
   /** Something that it invoked or spawned lives after the last of them. */
   readonly open: boolean;
+  /** So much of that waits that the actor takes no messages. */
+  readonly saturated?: true;
 }
 
 /** What is to be committed, and what follows. */

@@ -31,6 +31,9 @@ export interface Behalf {
   readonly attempt?: number;
 }
 
+/** What is handed on to what a turn begins. */
+export type Origin = Omit<Behalf, 'activation'>;
+
 /**
  * Whether somebody may have brought this about by a message. What a turn leaves behind, an invocation or a timer, has
  * this from the turn. A failure that was sent is never charged to a supervisor: no sender can spend its budget.
@@ -53,4 +56,18 @@ export function isSent(cause: Cause): boolean {
 /** The cause of a failure in code that runs beside turns. */
 export function causeBeside({ sent, invocation }: Behalf): Cause {
   return { by: 'invocation', sent, ...(invocation === undefined ? {} : { invocation }) };
+}
+
+/** What a turn of this cause hands on to what it begins. */
+export function originOf(cause: Cause): Origin {
+  const invocation = cause.by === 'invocation' ? cause.invocation : undefined;
+  return { sent: isSent(cause), ...(invocation === undefined ? {} : { invocation }) };
+}
+
+/** The cause of what a child of an actor says in code that runs on this behalf. `own`: that of the child. */
+export function causeOfChild(activation: number, here: Behalf | undefined, own: Origin | undefined): Cause {
+  if (here?.activation === activation) return causeBeside(here);
+  // Code that was not followed, or another actor's, is the child's all the same.
+  const { sent = false, ...rest } = own ?? {};
+  return causeBeside({ activation, ...rest, sent: sent || here?.sent === true });
 }

@@ -1,11 +1,10 @@
-import type { Origin } from '../activation/stepper.ts';
 import type { Clock } from '../clock.ts';
 import type { TellEffect } from '../effects.ts';
 import type { Envelope } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OutgoingMessage } from '../messaging.ts';
-import type { Behalf } from './causes.ts';
+import type { Behalf, Origin } from './causes.ts';
 import type { InHand } from './in-hand.ts';
 import type { FromHost } from './messages.ts';
 

@@ -9,16 +9,18 @@
  * 4. A payload is checked once, here, and the logic sees what the schema returned.
  */
 
-import type { Child, LogicEvent, Origin, Program, Stepper, Turn } from '../activation/stepper.ts';
+import type { Child, LogicEvent, Program, Stepper, Turn } from '../activation/stepper.ts';
 import type { Address } from '../address.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Effect } from '../effects.ts';
 import { type Envelope, messageInfo } from '../envelope.ts';
 import { textOf, toErrorData } from '../errors.ts';
 import { redact } from '../redact.ts';
-import { type Cause, causeBeside, isSent } from './causes.ts';
+import { type Cause, causeBeside, isSent, type Origin, originOf } from './causes.ts';
+import { hooksOf } from './cell-hooks.ts';
 import type { CellHost } from './cell-host.ts';
 import { CellTimers } from './cell-timers.ts';
+import { FedTurns } from './in-hand.ts';
 import { InputQueue } from './input-queue.ts';
 import type { FromHost, InspectedActivation, StepRecord, ToHost, TurnInput } from './messages.ts';
 import { release } from './release.ts';
@@ -62,8 +64,7 @@ export class Cell {
   #lastTurnMs = 0;
   /** Committed turns whose work on the thread waits, by number. */
   #unfinished: { readonly number: number; readonly turn: Turn; readonly cause: Cause }[] = [];
-  #fedUnreported = 0;
-  #fedPosts = 0;
+  readonly #fed = new FedTurns();
   #status: 'running' | 'done' | 'over' = 'running';
   /** Whether the host has this cell in its list of ready ones. */
   listed = false;
@@ -77,31 +78,24 @@ export class Cell {
     this.#persistent = definition.persist === 'snapshot';
     this.#records = new StepRecords(this.#persistent);
     this.#timers = new CellTimers(host.clock, (timer) => this.#enqueue({ turn: 'timer', timer }));
-    const session = `${order.address}#${order.incarnation}`;
-    this.#stepper = program.stepper(
-      {
-        onEvent: (event, source, origin) => {
-          this.#eventsWaiting += 1;
-          this.#enqueue({ turn: 'event', event, source, cause: this.#causeOf(origin) });
-        },
-        onEffect: (effect, origin) => this.#enqueue({ turn: 'effect', effect, cause: this.#causeOf(origin) }),
-        onUnaddressed: (effect) =>
-          host.log.warn(
-            { address: this.address, effect: effect.type },
-            'an answer was dropped: no message is in hand, give its id as "to"',
-          ),
-        onLog: (text) => host.log.info({ address: this.address }, text.slice(0, 2_000)),
-        within: (origin, task) => host.within(this, origin, task),
-        newId: () => host.newId(),
+    const hooks = hooksOf(host, this, {
+      onEvent: (event, source, cause) => {
+        this.#eventsWaiting += 1;
+        this.#enqueue({ turn: 'event', event, source, cause });
       },
-      host.clock,
-      session,
-    );
+      onEffect: (effect, cause) => this.#enqueue({ turn: 'effect', effect, cause }),
+    });
+    this.#stepper = program.stepper(hooks, host.clock, `${order.address}#${order.incarnation}`);
   }
 
   /** Waiting inputs. */
   get waiting(): number {
     return this.#queue.length;
+  }
+
+  /** Whether `run` has something to do. */
+  get hasTurns(): boolean {
+    return this.#queue.ready > 0;
   }
 
   get running(): boolean {
@@ -145,8 +139,12 @@ export class Cell {
     let startedMs = 0;
     let turns = 0;
     let handled = 0;
-    while (turns < most && this.#status === 'running' && this.#queue.length > 0) {
+    while (turns < most && this.#status === 'running' && this.#queue.ready > 0) {
       const input = this.#queue.shift();
+      if (this.#mustWait(input)) {
+        this.#queue.setAside(input);
+        continue;
+      }
       turns += 1;
       if (input.turn === 'message' && !input.commit) handled += 1;
       this.#host.inHand.note(this.activation, this.#fedIndex(input));
@@ -157,6 +155,7 @@ export class Cell {
     }
     if (this.#status === 'running') this.#queue.tidy();
     else this.#queue.clear();
+    if (!this.#stepper.isSaturated) this.#queue.bringBack();
     if (turns > 0) this.#lastTurnMs = clock.monotonic();
     this.#flush();
     this.#host.inHand.clear();
@@ -211,21 +210,20 @@ export class Cell {
     this.#fail(cause, thrown);
   }
 
+  /** Whether too much is invoked already. The owner of a persistent actor feeds it no more messages then. */
+  #mustWait({ turn }: Input): boolean {
+    return this.#stepper.isSaturated && !this.#persistent && (turn === 'message' || turn === 'local');
+  }
+
   /** Which of the fed turns that no post has reported this one is; -1 for others. */
   #fedIndex(input: Input): number {
     if (input.turn === 'message' ? !input.commit : input.turn !== 'timer' || !this.#persistent) return -1;
-    if (this.#fedPosts !== this.#host.posts) {
-      this.#fedPosts = this.#host.posts;
-      this.#fedUnreported = 0;
-    }
-    this.#fedUnreported += 1;
-    return this.#fedUnreported - 1;
+    return this.#fed.next(this.#host.posts);
   }
 
   /** What a turn said cannot leave the thread: it holds a cycle or another value that is no JSON. */
   unsendable(message: FromHost, thrown: unknown): void {
-    const here = this.#host.here() ?? { activation: this.activation, sent: true };
-    const cause = causeOfSaid(message) ?? causeBeside(here);
+    const cause = causeOfSaid(message) ?? causeBeside({ activation: this.activation, sent: true });
     this.#fail(cause, new Error(`an effect holds a value that is no JSON: ${textOf(thrown)}`));
   }
 
@@ -261,18 +259,14 @@ export class Cell {
         if (this.#persistent && !this.#records.takeFired(timer)) return this.#record({}, cause);
         return this.#stepWithin(cause, (origin) => this.#stepper.fire(timer, this.#persistent, origin));
       }
-      case 'event': {
+      case 'event':
         this.#eventsWaiting -= 1;
-        const { event, source, cause } = input;
-        if (!this.#stepper.current(event, source)) return;
-        return this.#stepWithin(cause, (origin) => this.#stepper.step(event, this.#persistent, undefined, origin));
-      }
+        if (this.#stepper.current(input.event, input.source)) this.#stepEvent(input);
+        return;
       case 'effect':
         return this.#stepWithin(input.cause, (origin) => this.#stepper.perform(input.effect, origin));
-      case 'signal': {
-        const { event, cause } = input;
-        return this.#stepWithin(cause, (origin) => this.#stepper.step(event, this.#persistent, undefined, origin));
-      }
+      case 'signal':
+        this.#stepEvent(input);
     }
   }
 
@@ -292,19 +286,14 @@ export class Cell {
     release(this.#host, this, [refusal], cause);
   }
 
-  /** A turn of which no message is in hand. */
-  #stepWithin(cause: Cause, step: (origin: Origin) => Turn): void {
-    const invocation = cause.by === 'invocation' ? cause.invocation : undefined;
-    const origin: Origin = { sent: isSent(cause), ...(invocation === undefined ? {} : { invocation }) };
-    this.#host.within(this, origin, () => this.#close(step(origin), cause, this.#persistent));
+  #stepEvent({ event, cause }: { readonly event: LogicEvent; readonly cause: Cause }): void {
+    this.#stepWithin(cause, (origin) => this.#stepper.step(event, this.#persistent, undefined, origin));
   }
 
-  /** The cause of what a child says. `origin`: the child's own, for code that was not followed here. */
-  #causeOf(origin: Origin | undefined): Cause {
-    const here = this.#host.here();
-    if (here?.activation === this.activation) return causeBeside(here);
-    const { sent = false, ...rest } = origin ?? {};
-    return { by: 'invocation', ...rest, sent: sent || here?.sent === true };
+  /** A turn of which no message is in hand. */
+  #stepWithin(cause: Cause, step: (origin: Origin) => Turn): void {
+    const origin = originOf(cause);
+    this.#host.within(this, origin, () => this.#close(step(origin), cause, this.#persistent));
   }
 
   #close(turn: Turn, cause: Cause, commit: boolean): void {
@@ -364,7 +353,8 @@ export class Cell {
   #send(steps: readonly StepRecord[], snapshot: string | undefined, done: boolean): void {
     // What a child said last is work under way, though the child is gone.
     const open = this.#eventsWaiting > 0 || this.#stepper.hasChildren();
-    this.#host.post({ from: 'steps', activation: this.activation, steps, snapshot, done, open });
+    const said = { activation: this.activation, steps, snapshot, done, open };
+    this.#host.post({ from: 'steps', ...said, ...(this.#stepper.isSaturated && { saturated: true as const }) });
   }
 
   #fail(cause: Cause, thrown: unknown): void {

@@ -124,7 +124,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       sends.within({ activation: cell.activation, sent: true }, () => {
         turns += cell.run(roundTurns);
       });
-      if (cell.waiting > 0) host.ready(cell);
+      if (cell.hasTurns) host.ready(cell);
       // The main thread begins with these while the rest is still being stepped.
       if (outgoing.length >= postMessages) flush();
     }

@@ -29,3 +29,19 @@ export class InHand {
     return activation === 0 || turn < 0 ? undefined : { activation, turn };
   }
 }
+
+/** Counts the fed turns of one life that no post has reported. */
+export class FedTurns {
+  #unreported = 0;
+  #posts = 0;
+
+  /** Which of them the next one is, from 0. `posts`: how many have left. */
+  next(posts: number): number {
+    if (this.#posts !== posts) {
+      this.#posts = posts;
+      this.#unreported = 0;
+    }
+    this.#unreported += 1;
+    return this.#unreported - 1;
+  }
+}

@@ -5,8 +5,15 @@ const spentInputs = 256;
 export class InputQueue<T> {
   #items: T[] = [];
   #head = 0;
+  /** What was shifted, and may not be taken yet. */
+  #aside: T[] = [];
 
   get length(): number {
+    return this.ready + this.#aside.length;
+  }
+
+  /** How many may be shifted. */
+  get ready(): number {
     return this.#items.length - this.#head;
   }
 
@@ -15,7 +22,7 @@ export class InputQueue<T> {
   }
 
   pushAll(items: readonly T[]): void {
-    if (this.length > 0) this.#items.push(...items);
+    if (this.ready > 0) this.#items.push(...items);
     else {
       this.#items = items.slice();
       this.#head = 0;
@@ -28,7 +35,17 @@ export class InputQueue<T> {
     this.#head = 0;
   }
 
-  /** Only when it is not empty. */
+  /** Keeps an item that was shifted, until `bringBack`. */
+  setAside(item: T): void {
+    this.#aside.push(item);
+  }
+
+  /** Puts what was set aside before all others. */
+  bringBack(): void {
+    if (this.#aside.length > 0) this.unshiftAll(this.#aside.splice(0));
+  }
+
+  /** Only when something is ready. */
   shift(): T {
     const item = this.#items[this.#head] as T;
     this.#head += 1;
@@ -37,8 +54,10 @@ export class InputQueue<T> {
 
   /** Lets go of what was taken. */
   tidy(): void {
-    if (this.#head === this.#items.length) this.clear();
-    else if (this.#head >= spentInputs) {
+    if (this.#head === this.#items.length) {
+      this.#items = [];
+      this.#head = 0;
+    } else if (this.#head >= spentInputs) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
     }
@@ -47,5 +66,6 @@ export class InputQueue<T> {
   clear(): void {
     this.#items = [];
     this.#head = 0;
+    this.#aside = [];
   }
 }

@@ -165,6 +165,8 @@ export type FromHost =
       readonly done: boolean;
       /** Something that it invoked or spawned lives. */
       readonly open: boolean;
+      /** So much of that waits that the actor is to be fed no messages. */
+      readonly saturated?: true;
     }
   /** Outputs of turns that need no commit. */
   | {

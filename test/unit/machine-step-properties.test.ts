@@ -169,6 +169,7 @@ class Stepped {
         onEffect() {},
         onUnaddressed() {},
         onLog() {},
+        onSaturated() {},
         within: (_, task) => task(),
         newId: () => 'id',
       },

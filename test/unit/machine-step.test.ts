@@ -27,6 +27,7 @@ function stepperOf(definition: Definition): {
       onEffect: (made) => effects.push(made),
       onUnaddressed: (dropped) => unaddressed.push(dropped),
       onLog() {},
+      onSaturated() {},
       within: (_, task) => task(),
       newId: () => 'id',
     },

@@ -40,6 +40,7 @@ function stepperOf(definition: Parameters<typeof createProgram>[0], clock = crea
     onEffect() {},
     onUnaddressed() {},
     onLog() {},
+    onSaturated() {},
     within: (_: unknown, task: () => void) => task(),
     newId: () => '',
   };

@@ -136,6 +136,7 @@ describe('stash', () => {
       onEffect() {},
       onUnaddressed() {},
       onLog() {},
+      onSaturated() {},
       within: (_: unknown, task: () => void) => task(),
       newId: () => '',
     };

@@ -88,6 +88,7 @@ const hooks: StepperHooks = {
   onEffect() {},
   onUnaddressed() {},
   onLog() {},
+  onSaturated() {},
   within: (_, task) => task(),
   newId: () => '',
 };

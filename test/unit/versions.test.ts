@@ -18,6 +18,7 @@ const quiet = {
   onEffect() {},
   onUnaddressed() {},
   onLog() {},
+  onSaturated() {},
   within: (_: unknown, task: () => void) => task(),
   newId: () => '',
 };
