@@ -55,7 +55,7 @@ export interface InvocationOptions {
   /**
    * What happens to an invocation that was open when a life of its actor ended. `rerun` (default): the next life runs it
    * again, with the same input. `fail`: it is not run again; the logic gets its error event with a `TroupeError`
-   * `ACTOR_FAILED` of outcome `unknown`, since it may have had effects.
+   * `ACTOR_FAILED` of outcome `unknown`, since it may have had effects; so does one that was only about to begin.
    */
   readonly onInterrupt?: 'rerun' | 'fail';
 }
