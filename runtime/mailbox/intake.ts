@@ -58,6 +58,8 @@ export class Intake {
   readonly #taken = new Map<string, Taken>();
   /** Handed on and not taken, by writer and number. */
   readonly #inHand = new Map<string, Map<number, ChannelPlace>>();
+  /** Gaps whose letters are in commit, by writer: each stands for all numbers after its `prev`. */
+  readonly #writtenOff = new Map<string, ChannelPlace[]>();
   /** Arrived before their predecessors. */
   readonly #early = new Map<string, Arrived[]>();
   /** Envelopes of each held job that are not taken. */
@@ -114,6 +116,7 @@ export class Intake {
     for (const { writer, n, prev, jobs } of takes) {
       this.#taken.set(writer, take(this.#takenBy(writer), n, prev));
       if (this.#inHand.get(writer)?.delete(n)) this.#inHandCount--;
+      this.#forgetGap(writer, n);
       for (const job of jobs) this.#release(job);
     }
     if (this.#wakeAgain && this.#inHandCount < limits.shardInHandEnvelopes) this.wake();
@@ -192,7 +195,7 @@ export class Intake {
     if (fresh.length === 0) this.#options.prove(() => this.#release(id));
     let repeats = batch.entries.length - fresh.length;
     for (const entry of fresh) {
-      const known = this.#inHand.get(batch.writer)?.get(entry.n);
+      const known = this.#placeOf(batch.writer, entry.n);
       if (known === undefined) this.#arrive(batch.writer, { entry, job: id });
       else {
         repeats++;
@@ -219,7 +222,7 @@ export class Intake {
     const early = this.#early.get(writer);
     while (early !== undefined && early[0] !== undefined && this.#follows(writer, early[0].entry.prev)) {
       const next = early.shift() as Arrived;
-      const known = this.#inHand.get(writer)?.get(next.entry.n);
+      const known = this.#placeOf(writer, next.entry.n);
       if (known === undefined) this.#handOn(writer, next);
       else {
         this.#options.count(recognised, 1);
@@ -246,6 +249,21 @@ export class Intake {
     this.#inHand.set(writer, numbers);
     this.#inHandCount++;
     return place;
+  }
+
+  /**
+   * What is in hand for this number: itself, or the gap it is written off with. A copy that comes only now would be
+   * handed on after what followed the gap.
+   */
+  #placeOf(writer: string, n: number): ChannelPlace | undefined {
+    const place = this.#inHand.get(writer)?.get(n);
+    return place ?? this.#writtenOff.get(writer)?.find((gap) => gap.prev < n && n < gap.n);
+  }
+
+  #forgetGap(writer: string, n: number): void {
+    const left = this.#writtenOff.get(writer)?.filter((gap) => gap.n !== n);
+    if (left?.length) this.#writtenOff.set(writer, left);
+    else this.#writtenOff.delete(writer);
   }
 
   #isClosed(writer: string): boolean {
@@ -276,7 +294,9 @@ export class Intake {
         continue;
       }
       const prev = lastKnown(this.#takenBy(writer), missing, this.#inHand.get(writer)?.keys() ?? []);
-      this.#options.onLost(this.#takeInHand(writer, { n: missing, prev }, []));
+      const gap = this.#takeInHand(writer, { n: missing, prev }, []);
+      this.#writtenOff.set(writer, [...(this.#writtenOff.get(writer) ?? []), gap]);
+      this.#options.onLost(gap);
       this.#retryEarly(writer);
     }
   }
