@@ -160,6 +160,10 @@ export const defaults = {
   shards: 16,
   /** A host whose event loop answers no ping for this long is killed. */
   watchdogMs: 5_000,
+  /** A life that hangs of itself so soon after another one did is parked. */
+  hangMemoryMs: 10 * 60_000,
+  /** How long a host that hangs may take to be interrupted and asked what it runs. */
+  stuckCodeMs: 1_500,
   /** A host whose heap is filled to this share of its limit is named in the log, garbage included. */
   heapHighShare: 0.8,
   /** Until when an offloaded task must be done, waiting included. */

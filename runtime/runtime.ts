@@ -14,7 +14,7 @@ import type { TellEffect } from './effects.ts';
 import { patientEngine } from './engines/patient-engine.ts';
 import { type EngineTrouble, type WatchedEngine, watchedEngine } from './engines/watched-engine.ts';
 import type { Envelope, Json } from './envelope.ts';
-import { type ErrorData, shuttingDown, TroupeError } from './errors.ts';
+import { shuttingDown, TroupeError } from './errors.ts';
 import { createFaultDoor } from './fault-door.ts';
 import { createHosts, type Hosts } from './host/hosts.ts';
 import type { FromHost, ToHost } from './host/messages.ts';
@@ -37,7 +37,7 @@ import { systemRandom } from './random.ts';
 import { Router } from './router.ts';
 import type { RuntimeOptions } from './runtime-options.ts';
 import { endStalledAsks } from './stalled-asks.ts';
-import type { Activations, HostExit, HostSlots, SupervisionPort } from './supervision.ts';
+import { type Activations, errorOfHost, type HostExit, type HostSlots, type SupervisionPort } from './supervision.ts';
 
 export interface Runtime {
   /** The supervisors' side. */
@@ -390,11 +390,6 @@ class NodeRuntime implements Runtime {
   #hostLost(exit: HostExit): void {
     this.#sends.hostLost(exit.slot);
     this.#offloads.hostLost(exit.slot);
-    const error: ErrorData = {
-      reason: 'ACTOR_FAILED',
-      message: `the host thread ${exit.slot} ${exit.cause === 'hung' ? 'hung and was ended' : `was lost (${exit.cause})`}`,
-      outcome: 'unknown',
-    };
-    this.activations.hostLost(exit, error);
+    this.activations.hostLost(exit, errorOfHost(exit));
   }
 }

@@ -6,6 +6,7 @@
 import type { Address } from './address.ts';
 import type { ActorDefinition } from './define-actor.ts';
 import type { ErrorData } from './errors.ts';
+import type { Behalf } from './host/causes.ts';
 
 /** An order to bring an actor to life. */
 export interface StartRequest {
@@ -159,8 +160,17 @@ export interface HostExit {
   readonly error?: ErrorData;
   /** The actor whose code the thread was running when it died, where that is known. */
   readonly actor?: string;
+  /** On whose behalf it hung in code that no fed turn stands for, where that could be found out. */
+  readonly behalf?: Behalf;
   /** What the thread was stepping when it died: an activation, and which of its turns that are not yet recorded. */
   readonly inHand?: { readonly activation: number; readonly turn: number };
+}
+
+/** What those hear whose host is gone. */
+export function errorOfHost({ slot, cause, error }: HostExit): ErrorData {
+  const how = cause === 'hung' ? 'hung and was ended' : `was lost (${cause})`;
+  const ran = cause === 'hung' && error !== undefined ? `: ${error.message}` : '';
+  return { reason: 'ACTOR_FAILED', message: `the host thread ${slot} ${how}${ran}`, outcome: 'unknown' };
 }
 
 /** The host threads, as the supervisor at `/system/threads` sees them: numbered slots, from 1. */

@@ -29,10 +29,10 @@ import { DurableTimers } from './durable-timers.ts';
 import { Hand } from './hand.ts';
 import { InvocationRows } from './invocation-rows.ts';
 import { Outputs } from './outputs.ts';
-import { theLifeItself } from './quarantine.ts';
+import { Seclusion } from './seclusion.ts';
 import type { ActivationOptions, ReportedExit } from './surroundings.ts';
 import { Tryout } from './tryout.ts';
-import { TurnRecorder, type Turns } from './turn-recorder.ts';
+import { begunIn, TurnRecorder, type Turns } from './turn-recorder.ts';
 
 export class Activation {
   readonly number: number;
@@ -50,6 +50,7 @@ export class Activation {
   readonly #outputs: Outputs;
   readonly #recorder: TurnRecorder;
   readonly #charges: Charges;
+  readonly #seclusion: Seclusion;
   /** Timers that came due while the actor was held. */
   #postponed: Timer[] = [];
   readonly #tryout = new Tryout();
@@ -78,7 +79,8 @@ export class Activation {
       (timer) => this.#fire(timer),
       options.stored?.timers ?? [],
     );
-    this.#invocations = new InvocationRows(options.address, options.stored?.invocations);
+    this.#invocations = new InvocationRows(options.address, options.stored?.invocations ?? [], options.unbegun);
+    this.#seclusion = new Seclusion(options, () => this.end({ cause: 'moved', charged: false }));
     const parts = { hand: this.#hand, timers: this.#timers, invocations: this.#invocations, outputs: this.#outputs };
     this.#recorder = new TurnRecorder({ ...options, ...parts, isRunning: () => this.status === 'running' });
     this.#charges = new Charges({ ...options, ...parts, recorder: this.#recorder });
@@ -111,10 +113,9 @@ export class Activation {
   started(): void {
     this.status = 'running';
     for (const timer of this.#timers.list()) this.#timers.arm(timer);
-    for (const { src, struck } of this.#invocations.list()) if (!struck) this.#countAgain(src);
+    for (const src of this.#invocations.begunBefore()) this.#countAgain(src);
     this.#outputs.resume();
-    if (this.#options.suspect === theLifeItself) this.#leaveQuarantine();
-    else this.pump();
+    if (!this.#seclusion.started(this.#invocations)) this.pump();
   }
 
   /** An invocation of the life before is run again, or reported as interrupted. */
@@ -195,8 +196,7 @@ export class Activation {
     const trial = shard.mail.trial?.isOn === true ? shard.mail.trial : undefined;
     // What is being tried goes first, also when the trial has ended meanwhile.
     const isHeld = hold !== undefined || trial !== undefined || this.#tryout.isOn;
-    const most = this.#options.suspect === undefined ? limits.activationInFlightTurns : 1;
-    const window = this.#isSaturated ? 0 : most;
+    const window = this.#isSaturated ? 0 : this.#seclusion.window;
     while (queue.length > 0 && this.#inFlight < window) {
       const inputs: TurnInput[] = [];
       const expired: Mail[] = [];
@@ -216,8 +216,7 @@ export class Activation {
     }
     if (hold === undefined) shard.mail.refill(this.address);
     if (hold === undefined && trial !== undefined && queue.durableLength > 0) this.#try(trial);
-    // The suspect was let go: expired, or discarded by hand.
-    if (hold === undefined && this.#inFlight === 0 && !shard.mail.hasMail(this.address)) this.#leaveQuarantine();
+    if (hold === undefined && this.#inFlight === 0 && !shard.mail.hasMail(this.address)) this.#seclusion.isEmpty();
   }
 
   /** Handles one durable message alone on its node, after its name is stored. */
@@ -243,14 +242,6 @@ export class Activation {
     for (; mail !== undefined && this.#isExpired(mail); mail = queue.shiftDurable()) expired.push(mail);
     if (expired.length > 0) this.#expire(expired);
     return mail;
-  }
-
-  /** The suspect message has met its fate: the next life is among the others again. */
-  #leaveQuarantine(): void {
-    const { suspect, quarantine } = this.#options;
-    if (suspect === undefined) return;
-    quarantine.clear(this.address);
-    this.end({ cause: 'moved', charged: false });
   }
 
   #feed(mail: Mail): TurnInput {
@@ -286,7 +277,7 @@ export class Activation {
   /** Turns to commit, as one unit. */
   steps(turns: Turns): void {
     if (this.status === 'ended') return;
-    const { shard, clock, post } = this.#options;
+    const { shard, clock, post, onUnbegun } = this.#options;
     const { operations, mails, stashed, after } = this.#recorder.record(turns);
     const isTried = [...mails, ...stashed].some((mail) => mail === this.#tryout.mail);
     // It was handled and did no harm.
@@ -302,10 +293,9 @@ export class Activation {
       // What is committed is true, also when this life has ended meanwhile.
       for (const follow of after) follow();
       if (isTried) this.#tryout.end();
-      if (this.status === 'ended') return;
       // What such a turn invoked begins where it can stay.
-      if (!turns.done && mails.some(({ envelope }) => envelope.id === this.#options.suspect))
-        return this.#leaveQuarantine();
+      if (this.status !== 'ended' && !turns.done) this.#seclusion.committed(mails, this.#invocations);
+      if ((this.status as string) === 'ended') return onUnbegun(begunIn(turns));
       const last = turns.steps.at(-1);
       if (last !== undefined) post({ to: 'committed', activation: this.number, number: last.number });
       if (turns.done) this.end({ cause: 'done', charged: true });
@@ -345,9 +335,15 @@ export class Activation {
   threadLost(exit: ReportedExit & { readonly error: ErrorData }, suspect: number | undefined): void {
     if (this.status === 'ended') return;
     const mail = suspect === undefined ? undefined : this.#hand.takeMailAt(suspect);
-    if (mail?.place !== undefined) this.#options.quarantine.suspect(this.address, mail.envelope.id);
+    if (mail?.place !== undefined)
+      this.#options.quarantine.suspect(this.address, { by: 'message', id: mail.envelope.id });
     this.#charges.message(mail, exit.error);
     this.end(exit);
+  }
+
+  /** Its thread hung in what a sender's message had it begin; `invocation`: which one, where it is one. */
+  hungIn(invocation: string | undefined, error: ErrorData): void {
+    if (invocation !== undefined && this.status !== 'ended') this.#charges.hang(invocation, error);
   }
 
   /**

@@ -57,6 +57,14 @@ export class Charges {
     if (charged !== undefined) this.#store(charged);
   }
 
+  /** A thread hung in what a sender's message had begun: so does that one, with a thread to itself from now on. */
+  hang(id: string, error: ErrorData): void {
+    const { address, quarantine, invocations } = this.#options;
+    this.invocation(id, error);
+    if (invocations.goesOn(id)) quarantine.suspect(address, { by: 'invocation', id });
+    else quarantine.clear(address);
+  }
+
   /** A timer of a persistent actor: it is due again a little later, or is no more. */
   timer(id: string, gen: number, error: ErrorData): void {
     const { address, shard, random, timers } = this.#options;

@@ -20,9 +20,12 @@ import type { Log } from '../log.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { ActivationExit, Activations, HostExit, StartRequest } from '../supervision.ts';
 import { Activation } from './activation.ts';
-import { Quarantine, type QuarantineThreads } from './quarantine.ts';
-import { type ReadRecord, readRecord, unfitRecord } from './restoring.ts';
+import { Quarantine, type QuarantineThreads, type Suspect } from './quarantine.ts';
+import { type ReadRecord, unfitRecord } from './restoring.ts';
+import { RunningWaiters } from './running-waiters.ts';
+import { storedRecord } from './stored-record.ts';
 import type { ActivationSurroundings } from './surroundings.ts';
+import { Unbegun } from './unbegun.ts';
 
 /** What the directory needs of the host threads. */
 export interface HostPlaces {
@@ -62,15 +65,17 @@ export class Directory implements Activations {
   readonly #load = new Map<number, number>();
   readonly #starting = new Map<number, Starting>();
   readonly #stopping = new Map<number, () => void>();
-  readonly #runningWaiters = new Map<Address, Set<() => void>>();
+  readonly #runningWaiters: RunningWaiters;
   readonly #exitListeners: ((exit: ActivationExit) => void)[] = [];
   readonly #quarantine: Quarantine;
+  readonly #unbegun = new Unbegun();
   #lastNumber = 0;
   #draining = false;
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
-    this.#quarantine = new Quarantine(options.hosts.extra);
+    this.#runningWaiters = new RunningWaiters(options.surroundings.clock);
+    this.#quarantine = new Quarantine(options.hosts.extra, options.surroundings.clock);
   }
 
   /** The living activation of an address. */
@@ -101,19 +106,8 @@ export class Directory implements Activations {
 
   /** Resolves when the actor runs, or after `withinMs`. */
   whenRunning(address: Address, withinMs: number): Promise<void> {
-    if (this.#byAddress.get(address)?.status === 'running') return Promise.resolve();
-    const waiters = this.#runningWaiters.get(address) ?? new Set();
-    this.#runningWaiters.set(address, waiters);
-    return new Promise((resolve) => {
-      const finish = (): void => {
-        cancel();
-        waiters.delete(finish);
-        if (waiters.size === 0) this.#runningWaiters.delete(address);
-        resolve();
-      };
-      const cancel = this.#options.surroundings.clock.after(withinMs, finish);
-      waiters.add(finish);
-    });
+    const isRunning = this.#byAddress.get(address)?.status === 'running';
+    return isRunning ? Promise.resolve() : this.#runningWaiters.wait(address, withinMs);
   }
 
   async start(request: StartRequest): Promise<{ readonly incarnation: number }> {
@@ -121,7 +115,8 @@ export class Directory implements Activations {
     if (this.#byAddress.has(address))
       throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
     const shard = this.#options.shardOf(address);
-    const stored = definition.persist === 'snapshot' ? await this.#stored(address, shard) : undefined;
+    const { store } = this.#options.engine;
+    const stored = definition.persist === 'snapshot' ? await storedRecord(store, shard, address) : undefined;
     const suspect = this.#quarantine.suspectOf(address);
     const slot = (await this.#quarantine.threadFor(address)) ?? (await this.#chooseSlot());
     const incarnation = Math.max(stored?.incarnation ?? 0, this.#incarnations.get(address) ?? 0) + 1;
@@ -130,7 +125,8 @@ export class Directory implements Activations {
       throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
     }
     const activation = this.#enter(request, { slot, suspect }, incarnation, stored, shard);
-    const unfit = stored === undefined ? undefined : unfitRecord(stored, definition);
+    const condemned = this.#quarantine.takeCondemned(address);
+    const unfit = stored === undefined ? condemned : (unfitRecord(stored, definition) ?? condemned);
     if (unfit !== undefined) {
       this.#park(activation, unfit);
       return { incarnation };
@@ -156,7 +152,7 @@ export class Directory implements Activations {
           'the logic has changed since this snapshot was written; it was restored because its state still exists',
         );
       activation.started();
-      for (const finish of [...(this.#runningWaiters.get(address) ?? [])]) finish();
+      this.#runningWaiters.runs(address);
     } catch (fault) {
       const { error, restore } = fault as { error: ErrorData; restore: boolean };
       if (restore) {
@@ -265,8 +261,8 @@ export class Directory implements Activations {
   }
 
   /**
-   * A host is gone: the lives on it are over. A turn that was being stepped is charged to its message; only a thread
-   * that died by itself, in nobody's code, is charged to the supervisors (G7).
+   * A host is gone: the lives on it are over. A turn that was being stepped is charged to its message, what a message
+   * left running to itself; only a thread that died by itself, in nobody's code, is charged to the supervisors (G7).
    */
   hostLost(exit: HostExit, error: ErrorData): void {
     const inHand = exit.cause === 'killed' ? undefined : exit.inHand;
@@ -277,11 +273,18 @@ export class Directory implements Activations {
       this.#stopping.get(activation.number)?.();
       const starting = this.#starting.get(activation.number);
       const suspect = inHand?.activation === activation.number ? inHand.turn : undefined;
-      const blamed = exit.cause !== 'killed' && inHand === undefined && exit.actor === activation.address;
-      const again = blamed && this.#quarantine.blame(activation.address, exit.slot);
+      const isBlamed = exit.cause !== 'killed' && inHand === undefined && exit.actor === activation.address;
+      const again = isBlamed && this.#blame(activation, exit, error);
+      if (again && starting === undefined) this.#quarantine.condemn(activation.address, error.message);
       if (starting !== undefined) starting.reject({ error: { ...error, reason: 'UNAVAILABLE' }, restore: again });
       else activation.threadLost({ cause: 'thread-lost', charged, error, threadDeath }, suspect);
     }
+  }
+
+  /** It ran code of this actor, of no turn that was fed. Answers whether the actor is to be parked. */
+  #blame(activation: Activation, { slot, behalf }: HostExit, error: ErrorData): boolean {
+    if (behalf?.sent) activation.hungIn(behalf.invocation, error);
+    return behalf?.sent !== true && this.#quarantine.blame(activation.address, slot, behalf);
   }
 
   /** A shard is not ours any more: its persistent actors end; they may live elsewhere already. */
@@ -303,18 +306,6 @@ export class Directory implements Activations {
     for (const activation of this.all()) activation.drain();
   }
 
-  async #stored(address: Address, shard: Shard): Promise<ReadRecord | undefined> {
-    await shard.whenHeld();
-    // The last commits of the life before may still be on their way.
-    await shard.settled();
-    try {
-      const text = await this.#options.engine.store.get(shard.name, 'actor', address);
-      return text === undefined ? undefined : readRecord(text);
-    } catch (cause) {
-      throw new TroupeError('UNAVAILABLE', 'the storage engine cannot be reached', { retryAfterMs: 1_000, cause });
-    }
-  }
-
   async #chooseSlot(): Promise<number> {
     const { hosts, surroundings } = this.#options;
     const until = surroundings.clock.monotonic() + hostWaitMs;
@@ -329,7 +320,7 @@ export class Directory implements Activations {
 
   #enter(
     request: StartRequest,
-    { slot, suspect }: { readonly slot: number; readonly suspect: string | undefined },
+    { slot, suspect }: { readonly slot: number; readonly suspect: Suspect | undefined },
     incarnation: number,
     stored: ReadRecord | undefined,
     shard: Shard,
@@ -347,6 +338,8 @@ export class Directory implements Activations {
       stored,
       quarantine: this.#quarantine,
       suspect,
+      unbegun: this.#unbegun.take(address),
+      onUnbegun: (ids) => this.#unbegun.add(address, ids),
       post: (message) => this.#options.hosts.post(slot, message),
       onExit: (exit) => {
         this.#leave(activation);
@@ -388,7 +381,7 @@ export class Directory implements Activations {
 
   #park(activation: Activation, reason: string): void {
     activation.park(reason);
-    this.#quarantine.clear(activation.address);
+    this.#quarantine.parked(activation.address);
     this.#quarantine.left(activation.address, activation.slot);
     this.#options.shardOf(activation.address).mail.hold(activation.address, { why: 'unreadable', text: reason });
     this.#options.log.error(

@@ -29,11 +29,17 @@ export interface GivenUp {
 export class InvocationRows {
   readonly #address: Address;
   readonly #rows: Map<string, InvocationRow>;
+  readonly #unbegun: ReadonlySet<string>;
 
-  /** @param stored those of the life before: each of them begins another attempt */
-  constructor(address: Address, stored: readonly InvocationRow[] = []) {
+  /**
+   * @param stored those of the life before: each of them begins another attempt
+   * @param unbegun except these
+   */
+  constructor(address: Address, stored: readonly InvocationRow[], unbegun: ReadonlySet<string>) {
     this.#address = address;
-    this.#rows = new Map(stored.map((row) => [row.id, { ...row, attempt: row.attempt + 1 }]));
+    this.#unbegun = unbegun;
+    const attemptOf = ({ id, attempt }: InvocationRow): number => (unbegun.has(id) ? attempt : attempt + 1);
+    this.#rows = new Map(stored.map((row) => [row.id, { ...row, attempt: attemptOf(row) }]));
   }
 
   list(): InvocationRow[] {
@@ -44,8 +50,20 @@ export class InvocationRows {
   open(): OpenInvocation[] {
     return this.list().map((row) => {
       const { errors: _, answered: __, message, ...open } = row;
-      return { ...open, bytes: jsonBytes(row), ...(message === undefined ? {} : { message: message.id }) };
+      const unbegun = this.#unbegun.has(row.id) ? ({ unbegun: true } as const) : {};
+      return { ...open, ...unbegun, bytes: jsonBytes(row), ...(message === undefined ? {} : { message: message.id }) };
     });
+  }
+
+  /** Sources of those that the life before had begun and that are to go on. */
+  begunBefore(): string[] {
+    return this.list().flatMap(({ id, src, struck }) => (struck || this.#unbegun.has(id) ? [] : src));
+  }
+
+  /** Whether this one is open, and not given up. */
+  goesOn(id: string): boolean {
+    const row = this.#rows.get(id);
+    return row !== undefined && !row.struck;
   }
 
   /** Whether one of them goes on. */

@@ -1,17 +1,22 @@
 /**
- * Keeps a message that may end threads away from everybody's (G7): what was being stepped when a thread hung, ran out
- * of memory or left is a suspect. From its second attempt on it is stepped in a life of its actor that has a thread to
- * itself. Once its fate is committed, the actor moves back to the others' threads. A life whose start ended its thread
- * is tried once more in the same way, and is parked when it does so again.
+ * Keeps what may end threads away from everybody's (G7). What was being stepped when a thread hung, ran out of memory or
+ * left is a suspect, and so is what a message left running and a thread hung in. From its second attempt on it has a
+ * life of its actor with a thread to itself; once its fate is committed, the actor moves back to the others' threads.
  *
- * Suspicion is kept in memory: after a restart of the node a message must end one more thread to come under it again.
+ * A life that ended its thread by what it does of itself, as by its start, is tried once more in the same way, and is
+ * parked when it does so again.
+ *
+ * Suspicion is kept in memory: after a restart of the node it takes the end of one more thread to come under it again.
  */
 
 import type { Address } from '../address.ts';
+import type { Clock } from '../clock.ts';
 import { TroupeError } from '../errors.ts';
+import type { Behalf } from '../host/causes.ts';
+import { defaults } from '../limits.ts';
 
-/** Stands for a message where the start of a life ended its thread, or what a life did beside its turns. */
-export const theLifeItself = '';
+/** What is suspected: a message, an invocation, each by its id; or what a life does of itself. */
+export type Suspect = { readonly by: 'message' | 'invocation'; readonly id: string } | { readonly by: 'life' };
 
 /** Threads beside the usual ones. */
 export interface QuarantineThreads {
@@ -23,23 +28,28 @@ export interface QuarantineThreads {
 
 export class Quarantine {
   readonly #threads: QuarantineThreads | undefined;
-  /** Message under suspicion, by actor: only the one at its head is ever tried again. */
-  readonly #suspects = new Map<Address, string>();
+  readonly #clock: Clock;
+  /** By actor: only the message at its head is ever tried again. */
+  readonly #suspects = new Map<Address, Suspect>();
+  /** Whose lives hung of themselves, and when. */
+  readonly #hangs = new Map<Address, number>();
+  /** Who is not to live before somebody has looked, and why. */
+  readonly #condemned = new Map<Address, string>();
   /** Who has which thread. */
   readonly #inUse = new Map<number, Address>();
 
   /** @param threads absent where actors share the thread of the node */
-  constructor(threads: QuarantineThreads | undefined) {
+  constructor(threads: QuarantineThreads | undefined, clock: Clock) {
     this.#threads = threads;
+    this.#clock = clock;
   }
 
-  /** A message was in hand when its thread ended, and is to be tried again. */
-  suspect(address: Address, message: string): void {
-    if (this.#threads !== undefined) this.#suspects.set(address, message);
+  /** It was in hand, or ran, when its thread ended, and is to be tried again. */
+  suspect(address: Address, suspect: Suspect): void {
+    if (this.#threads !== undefined) this.#suspects.set(address, suspect);
   }
 
-  /** The suspect message of an actor. */
-  suspectOf(address: Address): string | undefined {
+  suspectOf(address: Address): Suspect | undefined {
     return this.#suspects.get(address);
   }
 
@@ -48,8 +58,15 @@ export class Quarantine {
     this.#suspects.delete(address);
   }
 
+  /** Why an actor is to be parked instead of started; it is told once. */
+  takeCondemned(address: Address): string | undefined {
+    const reason = this.#condemned.get(address);
+    this.#condemned.delete(address);
+    return reason;
+  }
+
   /**
-   * A thread for the next life of an actor with a suspect message; `undefined` for all others.
+   * A thread for the next life of an actor with a suspect; `undefined` for all others.
    *
    * @throws TroupeError `UNAVAILABLE` when none can be had now
    */
@@ -63,12 +80,29 @@ export class Quarantine {
   }
 
   /**
-   * A thread ended while it ran code of this actor, and no message was in hand. Answers with whether the actor had that
-   * thread to itself: then it was tried once more already.
+   * A thread ended while it ran code of this actor, with no message in hand. Answers with whether that was tried
+   * before: it had the thread to itself, or a life of it is known to have hung of itself not long ago.
+   *
+   * @param own what that code was, where it is known and no message stands behind it
    */
-  blame(address: Address, slot: number): boolean {
-    this.suspect(address, theLifeItself);
-    return this.#inUse.get(slot) === address;
+  blame(address: Address, slot: number, own: Behalf | undefined): boolean {
+    const nowMs = this.#clock.monotonic();
+    const before = this.#hangs.get(address);
+    if (own !== undefined) this.#hangs.set(address, nowMs);
+    this.suspect(address, own?.invocation === undefined ? { by: 'life' } : { by: 'invocation', id: own.invocation });
+    const isKnown = own !== undefined && before !== undefined && nowMs - before < defaults.hangMemoryMs;
+    return isKnown || this.#inUse.get(slot) === address;
+  }
+
+  /** The next life is not to be. */
+  condemn(address: Address, reason: string): void {
+    this.#condemned.set(address, reason);
+  }
+
+  /** Somebody has been told: what it did is no longer held against it. */
+  parked(address: Address): void {
+    this.#suspects.delete(address);
+    this.#hangs.delete(address);
   }
 
   /** The life of an actor is over, and with it its thread if that was its own. */

@@ -38,9 +38,11 @@ export function takenUp(
   if (stored.children === undefined) return { state: stored, interrupted };
   const children: Record<string, StoredChild> = { ...(stored.children as StoredChildren) };
   for (const { name, struck } of invocations) if (struck) delete children[name];
+  const unbegun = new Set(invocations.flatMap(({ name, unbegun: isNew }) => (isNew ? name : [])));
   for (const [name, child] of Object.entries(children)) {
     const { src, snapshot } = child;
     if (snapshot?.status !== 'active' || definition.invocations[String(src)]?.onInterrupt !== 'fail') continue;
+    if (unbegun.has(name)) continue;
     interrupted.set(name, snapshot);
     const failed: ChildState & { readonly error: TroupeError } = { ...snapshot, status: 'error', error: errorOf(name) };
     children[name] = { ...child, snapshot: failed };

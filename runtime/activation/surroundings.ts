@@ -11,7 +11,7 @@ import type { ResultOutcome } from '../mailbox/results.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { Random } from '../random.ts';
 import type { ActivationExit } from '../supervision.ts';
-import type { Quarantine } from './quarantine.ts';
+import type { Quarantine, Suspect } from './quarantine.ts';
 import type { TiesPort } from './ties.ts';
 
 /** An exit as an activation reports it. */
@@ -44,6 +44,10 @@ export interface ActivationOptions extends ActivationSurroundings {
   readonly queue: ActorQueue;
   readonly stored: ActorRecord | undefined;
   readonly quarantine: Quarantine;
-  /** The message for whose sake this life has a thread to itself. */
-  readonly suspect: string | undefined;
+  /** For whose sake this life has a thread to itself. */
+  readonly suspect: Suspect | undefined;
+  /** Ids of open invocations that the life before had no time to begin. */
+  readonly unbegun: ReadonlySet<string>;
+  /** A turn began these, and its life was over before its commit. */
+  readonly onUnbegun: (ids: readonly string[]) => void;
 }

@@ -163,6 +163,11 @@ export class TurnRecorder {
   }
 }
 
+/** Ids of what these turns begin, once they are committed. */
+export function begunIn({ steps }: Turns): string[] {
+  return steps.flatMap(({ invoked = [] }) => invoked.map(({ id }) => id));
+}
+
 function touchesTimers(step: StepRecord): boolean {
   return step.cause.by === 'timer' || step.timersSet.length > 0 || step.timersCancelled.length > 0;
 }

@@ -5,22 +5,24 @@
  * 1. Where it is known in whose name the code ran, that actor fails, and the thread goes on. Code is followed through
  *    awaits, timers and callbacks (`AsyncLocalStorage`).
  * 2. Where it is not known (a timer of the app module, the host's own code) the thread ends, as it would without this.
- * 3. What cannot be held here: an endless loop and an exhausted heap end the thread (the watchdog, the heap limit). A
+ * 3. What cannot be held here: an endless loop and an exhausted heap end the thread (the watchdog, which finds out
+ *    whose loop it was; the heap limit). A
  *    fault in native code, one allocation beyond all bounds, and a signal sent by another program that the actor
  *    started end the process.
  */
 
 import { syncBuiltinESMExports } from 'node:module';
+import type { Behalf } from './causes.ts';
 
 export interface ContainmentOptions {
   /** Fails the actor in whose name the running code was started; false when there is none to blame. */
   readonly blame: (thrown: unknown) => boolean;
-  /** Whether the running code was started by an actor. */
-  readonly isActor: () => boolean;
+  /** On whose behalf the running code was started; `undefined` where no actor's. */
+  readonly here: () => Behalf | undefined;
 }
 
 /** Installs it for the life of this thread. `process.abort`, `chdir` and the like are refused by Node in every thread. */
-export function containThread({ blame, isActor }: ContainmentOptions): void {
+export function containThread({ blame, here }: ContainmentOptions): void {
   const judge = (thrown: unknown): void => {
     // Thrown from here it ends the thread, and the thread's exit carries its text.
     if (!blame(thrown)) throw thrown;
@@ -30,7 +32,7 @@ export function containThread({ blame, isActor }: ContainmentOptions): void {
 
   const exit = process.exit.bind(process);
   process.exit = (code) => {
-    if (isActor())
+    if (here() !== undefined)
       throw new Error(
         `process.exit(${code ?? ''}) was called: an actor cannot end its thread; let it throw, or reach a final state`,
       );

@@ -16,7 +16,7 @@ import type { Json } from '../envelope.ts';
 import { TroupeError, textOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Random } from '../random.ts';
-import { causeBeside } from './causes.ts';
+import { type Behalf, causeBeside } from './causes.ts';
 import { Cell } from './cell.ts';
 import type { CellHost } from './cell-host.ts';
 import type { InHand } from './in-hand.ts';
@@ -45,8 +45,8 @@ export interface HostCoreOptions {
 
 export interface HostCore {
   receive(messages: readonly ToHost[]): void;
-  /** Whether the running code was started by an actor. */
-  isActor(): boolean;
+  /** On whose behalf the running code was started; `undefined` where no actor's. */
+  here(): Behalf | undefined;
   /**
    * Fails the actor whose code let something slip that nobody caught; false when no actor is to blame. One that has
    * ended meanwhile is only named in the log.
@@ -297,7 +297,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
         clock.soon(pump);
       }
     },
-    isActor: () => sends.here() !== undefined,
+    here: () => sends.here(),
     blame(thrown) {
       const behalf = sends.here();
       // Out of the middle of the pump only a fault of this host itself gets here.

@@ -289,6 +289,10 @@ function isForOthers(message: FromHost): boolean {
 }
 
 function startFailure(slot: number, exit: { readonly cause: string; readonly error?: ErrorData }): TroupeError {
-  const why = exit.error?.message ?? `it ${exit.cause === 'hung' ? 'did not get ready in time' : `was ${exit.cause}`}`;
+  const error = exit.error?.message;
+  const why =
+    exit.cause === 'hung'
+      ? `it did not get ready in time${error === undefined ? '' : `: ${error}`}`
+      : (error ?? `it was ${exit.cause}`);
   return new TroupeError('UNAVAILABLE', `host thread ${slot} did not start: ${why}`);
 }

@@ -19,7 +19,7 @@ import type { Envelope, Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
 import type { Attempted } from '../mailbox/mail.ts';
 import type { OutgoingMessage } from '../messaging.ts';
-import type { Cause } from './causes.ts';
+import type { Behalf, Cause } from './causes.ts';
 
 /** A timer that the logic set: `after`, a delayed raise, or `schedule`. The same id set again replaces the former. */
 export interface TimerSet {
@@ -59,6 +59,8 @@ export interface OpenInvocation {
   readonly attempt: number;
   /** It failed too often: the logic goes on without it. */
   readonly struck?: true;
+  /** The life before had no time to begin it. */
+  readonly unbegun?: true;
   /** Of one that is stored: bytes of its row beside the state, and the message that it goes back to. */
   readonly bytes?: number;
   readonly message?: string;
@@ -246,6 +248,8 @@ export interface HostEvents {
      * `commit: true` (or as timers) and that no message of the host has reported.
      */
     readonly inHand?: { readonly activation: number; readonly turn: number };
+    /** On whose behalf it was running code that no fed turn stands for, where that could be found out. */
+    readonly behalf?: Behalf;
     /** Whose code it was running, in a turn or beside one; absent where that is not known. */
     readonly activation?: number;
   }): void;

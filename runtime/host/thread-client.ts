@@ -1,8 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { type ErrorData, toErrorData } from '../errors.ts';
-import { limits } from '../limits.ts';
+import { defaults, limits } from '../limits.ts';
 import { InHand } from './in-hand.ts';
 import type { FromHost, Host, HostData, HostEvents, ToHost, TurnInput } from './messages.ts';
+import { readStuckCode, type StuckCode } from './stuck-code.ts';
 import { fromWire, toWire, type Wire } from './wire.ts';
 
 type ExitCause = Parameters<HostEvents['onExit']>[0]['cause'];
@@ -34,6 +35,9 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
   let cause: ExitCause = 'died';
   let error: ErrorData | undefined;
   let gone = false;
+  let stuck: StuckCode = {};
+  /** How often it said something. */
+  let heard = 0;
 
   const exited = new Promise<void>((resolve) => {
     worker.once('exit', (code) => {
@@ -41,23 +45,36 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
       outgoing = [];
       error ??= cause === 'died' ? toErrorData(new Error(`the host thread left with code ${code}`)) : undefined;
       const turn = inHand.read();
-      const activation = inHand.activation();
+      const activation = inHand.activation() ?? stuck.behalf?.activation;
+      // In a turn that was fed it is known more exactly what was in hand.
+      const behalf = turn === undefined ? stuck.behalf : undefined;
       events.onExit({
         cause,
         ...(error === undefined ? {} : { error }),
         ...(turn === undefined ? {} : { inHand: turn }),
+        ...(behalf === undefined ? {} : { behalf }),
         ...(activation === undefined ? {} : { activation }),
       });
       resolve();
     });
   });
-  worker.on('message', (wire: Wire<FromHost> | FromHost) =>
-    events.onMessages(typeof wire === 'string' ? fromWire(wire) : [wire]),
-  );
+  worker.on('message', (wire: Wire<FromHost> | FromHost) => {
+    heard += 1;
+    events.onMessages(typeof wire === 'string' ? fromWire(wire) : [wire]);
+  });
   worker.on('error', (thrown: unknown) => {
     error = toErrorData(thrown);
     if ((thrown as NodeJS.ErrnoException | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY') cause = 'out-of-memory';
   });
+
+  /** Finds out what it hangs in. What has said something meanwhile does not hang any more. */
+  const look = async (): Promise<void> => {
+    const before = heard;
+    const found = await readStuckCode(worker.threadId, defaults.stuckCodeMs);
+    if (gone || heard !== before) return;
+    stuck = found;
+    if (found.where !== undefined) error = toErrorData(new Error(`it ran ${found.where}`));
+  };
 
   /** The delivery that a further one to the same activation joins. */
   let last: (Extract<ToHost, { readonly to: 'deliver' }> & { readonly inputs: TurnInput[] }) | undefined;
@@ -92,6 +109,7 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
     },
     async terminate(asked = 'killed') {
       if (!gone && cause === 'died') cause = asked;
+      if (!gone && asked === 'hung') await look();
       await worker.terminate();
       await exited;
     },

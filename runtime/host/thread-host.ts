@@ -9,6 +9,7 @@ import { createHostCore } from './host-core.ts';
 import { InHand } from './in-hand.ts';
 import { loadApp } from './load-app.ts';
 import type { FromHost, ToHost } from './messages.ts';
+import { answerForStuckCode } from './stuck-code.ts';
 import type { ThreadData } from './thread-client.ts';
 import { fromWire, toWire, type Wire } from './wire.ts';
 
@@ -31,6 +32,8 @@ const core = createHostCore({
   mayHang: true,
 });
 containThread(core);
+answerForStuckCode(core.here);
+
 /** What the limit bounds: the young generation, most of it garbage, has a limit of its own. */
 function oldGenerationBytes(): number {
   let bytes = 0;

@@ -1,6 +1,7 @@
 /** An actor that does what no actor should, from inside a message or from code that it left running. */
 
 import { setInterval as every, setTimeout as timer } from 'node:timers';
+import { setImmediate } from 'node:timers/promises';
 import { assign, fromPromise, setup } from 'xstate';
 import { z } from 'zod';
 import { defineActor, defineApp, type EventsOf, effect, perform } from '../../runtime/index.ts';
@@ -52,15 +53,25 @@ const messages = {
   now: { payload: z.object({ deed: z.enum(Object.keys(deeds) as (keyof typeof deeds)[]) }), reply: z.never() },
   /** Holds so much heap. */
   fill: { payload: z.object({ mb: z.int() }), reply: z.object({ heldMb: z.int() }) },
+  /** Begins work that is not to be run twice, after a hang of its first attempt. */
+  start: { payload: z.object({ stumble: z.boolean() }) },
   /** Leaves it to code that goes on after the turn. */
-  later: { payload: z.object({ deed: z.enum(['fail', 'reject', 'throw', 'exit', 'loop']) }), reply: z.never() },
+  later: {
+    payload: z.object({ deed: z.enum(['fail', 'reject', 'throw', 'exit', 'loop', 'brood']) }),
+    reply: z.never(),
+  },
 };
 
-const machine = setup({
+const chart = setup({
   types: { context: {} as { count: number; deed: string }, events: {} as EventsOf<typeof messages> },
   actors: {
+    work: fromPromise(async () => undefined),
     stray: fromPromise<void, { deed: string }>(async ({ input }) => {
       if (input.deed === 'loop') deeds.loop();
+      if (input.deed === 'brood') {
+        await setImmediate();
+        deeds.loop();
+      }
       if (input.deed === 'fail') throw new Error('failed, and nobody handles it');
       if (input.deed === 'reject') void Promise.reject(new Error('rejected and left'));
       else if (input.deed === 'exit') timer(() => process.exit(5), 1);
@@ -71,7 +82,9 @@ const machine = setup({
       await new Promise(() => undefined);
     }),
   },
-}).createMachine({
+});
+
+const machine = chart.createMachine({
   context: { count: 0, deed: '' },
   initial: 'calm',
   on: {
@@ -93,10 +106,24 @@ const machine = setup({
         return effect.reply({ heldMb: hoard.length });
       }),
     },
+    start: {
+      target: '.working',
+      actions: assign(({ event }) => {
+        if (event.payload.stumble) deeds.stumble(event.message.attempt);
+        return {};
+      }),
+    },
     later: { target: '.straying', actions: assign({ deed: ({ event }) => event.payload.deed }) },
   },
   states: {
     calm: {},
+    working: {
+      invoke: {
+        src: 'work',
+        onDone: { target: 'calm', actions: assign({ count: ({ context }) => context.count + 10 }) },
+        onError: { target: 'calm', actions: assign({ count: ({ context }) => context.count + 100 }) },
+      },
+    },
     straying: { invoke: { src: 'stray', input: ({ context }) => ({ deed: context.deed }) } },
   },
 });
@@ -104,10 +131,26 @@ const machine = setup({
 /** Lives in memory: a new life starts from nothing, so a count that goes on shows that it was not touched. */
 export const unruly = defineActor({ kind: 'unruly', messages, logic: machine });
 /** The same, kept. */
-export const kept = defineActor({ kind: 'kept', messages, logic: machine, persist: 'snapshot' });
+export const kept = defineActor({
+  kind: 'kept',
+  messages,
+  logic: machine,
+  persist: 'snapshot',
+  invocations: { work: { onInterrupt: 'fail' } },
+});
+
+/** Hangs by what its own first state does, as soon as it lives. */
+const brooder = chart.createMachine({
+  context: { count: 0, deed: 'brood' },
+  invoke: { src: 'stray', input: ({ context }) => ({ deed: context.deed }) },
+});
+export const brooding = defineActor({ kind: 'brooding', messages, logic: brooder, persist: 'snapshot' });
+export const fleeting = defineActor({ kind: 'fleeting', messages, logic: brooder });
 
 export default defineApp({
   tree: [
+    { id: 'brooding', strategy: 'dynamic', onDemand: true, child: { actor: brooding } },
+    { id: 'fleeting', strategy: 'dynamic', onDemand: true, child: { actor: fleeting } },
     { id: 'unruly', strategy: 'dynamic', onDemand: true, child: { actor: unruly } },
     { id: 'kept', strategy: 'dynamic', onDemand: true, child: { actor: kept } },
   ],

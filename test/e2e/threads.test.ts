@@ -232,32 +232,84 @@ test(
   },
 );
 
-test('an actor whose start hangs its thread is tried once more alone, and is parked', slow, async (t) => {
-  const scene = await stage(t, 'kept', { watchdogMs: 500 });
-  const { world, culprit, neighbour, stranger } = scene;
-  const { runtime, tree } = world;
-  const budgets = () => ['/', '/kept', '/system/threads'].map((path) => tree.supervisor(path)?.budgetLeft);
-  const before = budgets();
-  // Its turn is committed; what it invokes hangs, then and with each restore.
-  await world.messaging.tell({ to: culprit, type: 'later', payload: { deed: 'loop' }, delivery: 'at-least-once' });
-  const parked = await until('the parking', async () => {
-    const [view] = await runtime.inspection.actors([culprit]);
-    return view?.status === 'parked' ? view : undefined;
-  });
-  assert.match(parked.reason ?? '', /hung and was ended/);
-  const threads = runtime.inspection.threads();
-  assert.deepEqual(
-    threads
-      .map(({ quarantine, exits, lastExit }) => [quarantine, exits, lastExit?.actor])
-      .filter(([, exits]) => exits !== 0),
-    [
-      [false, 1, culprit],
-      [true, 1, culprit],
-    ],
+for (const [deed, when] of [
+  ['loop', 'at once'],
+  ['brood', 'after an await'],
+] as const)
+  test(
+    `work that a message left, and that hangs its thread ${when}, is tried again alone, and given up`,
+    slow,
+    async (t) => {
+      const scene = await stage(t, 'kept', { watchdogMs: 500 });
+      const { world, culprit, neighbour, stranger } = scene;
+      const { runtime, tree } = world;
+      const budgets = () => ['/', '/kept', '/system/threads'].map((path) => tree.supervisor(path)?.budgetLeft);
+      const before = budgets();
+      // Its turn is committed; what it invokes hangs, then and in each further life.
+      await world.messaging.tell({ to: culprit, type: 'later', payload: { deed }, delivery: 'at-least-once' });
+      await until('the quarantine', async () => runtime.inspection.threads().find(({ quarantine }) => quarantine));
+      await until(neighbour, async () => ((await scene.add(neighbour).catch(() => 0)) === 2 ? true : undefined));
+      const letter = await until(
+        'a dead letter',
+        async () => (await runtime.inspection.deadLetters({ limit: 10 })).items[0],
+      );
+      assert.deepEqual([letter.address, letter.type, letter.reason], [culprit, 'later', 'WORK_FAILED']);
+      const hung = letter.errors.map(({ message }) =>
+        /thread (\d+) hung and was ended: it ran loop \(unruly\.ts:/.exec(message),
+      );
+      assert.deepEqual(
+        hung.map((found) => Number(found?.[1]) > 2),
+        [false, true, true, true, true],
+        JSON.stringify(letter.errors),
+      );
+      // It lives on, among others, with what it had.
+      await until(culprit, async () => ((await scene.add(culprit).catch(() => 0)) >= 2 ? true : undefined));
+      assert.ok((await runtime.inspection.actor(culprit)).thread <= 2);
+      assert.deepEqual([await scene.incarnation(neighbour), await scene.incarnation(stranger)], [2, 1]);
+      assert.deepEqual(budgets(), before);
+      await world.close();
+    },
   );
-  await until(neighbour, async () => ((await scene.add(neighbour).catch(() => 0)) === 2 ? true : undefined));
-  assert.deepEqual([await scene.incarnation(neighbour), await scene.incarnation(stranger)], [2, 1]);
-  assert.deepEqual(budgets(), before);
+
+for (const kind of ['brooding', 'fleeting'])
+  test(
+    `an actor of kind ${kind} that hangs its thread by itself is tried once more, and is parked`,
+    slow,
+    async (t) => {
+      const scene = await stage(t, 'kept', { watchdogMs: 500 });
+      const { world, neighbour, stranger } = scene;
+      const { runtime, tree } = world;
+      const budgets = () => ['/', `/${kind}`, '/system/threads'].map((path) => tree.supervisor(path)?.budgetLeft);
+      const before = budgets();
+      const culprit = `/${kind}/a`;
+      world.messaging.ask({ to: culprit, type: 'add', payload: {} }).catch(() => undefined);
+      const parked = await until('the parking', async () => {
+        const [view] = await runtime.inspection.actors([culprit]);
+        return view?.status === 'parked' ? view : undefined;
+      });
+      assert.match(parked.reason ?? '', /hung and was ended: it ran loop \(unruly\.ts:/);
+      const ended = runtime.inspection.threads().filter(({ exits }) => exits > 0);
+      assert.ok(ended.length > 0 && ended.every(({ lastExit }) => lastExit?.actor === culprit));
+      for (const address of [neighbour, stranger])
+        await until(address, async () => ((await scene.add(address).catch(() => 0)) === 2 ? true : undefined));
+      // Where nothing is stored of what it does, it cannot be followed into a thread of its own.
+      const lives = (await scene.incarnation(neighbour)) + (await scene.incarnation(stranger));
+      assert.ok(lives <= (kind === 'brooding' ? 3 : 4), `${lives} lives`);
+      assert.deepEqual(budgets(), before);
+      await world.close();
+    },
+  );
+
+test('what a message begins in quarantine runs, once its actor is among the others again', slow, async (t) => {
+  const { world, culprit, add } = await stage(t, 'kept', { watchdogMs: 500 });
+  await world.messaging.tell({ to: culprit, type: 'start', payload: { stumble: true }, delivery: 'at-least-once' });
+  await until('the quarantine', async () => world.runtime.inspection.threads().find(({ quarantine }) => quarantine));
+  const count = await until('its end', async () => {
+    const counted = await add(culprit).catch(() => 0);
+    return counted > 10 ? counted : undefined;
+  });
+  assert.ok(count < 100, 'it was not found interrupted');
+  assert.ok((await world.runtime.inspection.actor(culprit)).thread <= 2);
   await world.close();
 });
 

@@ -99,7 +99,9 @@ test('a hang ends by the watchdog, names the turn that hung, and leaves the othe
   feed('append', { sender: 'a', n: 1 });
   feed('hang');
   feed('append', { sender: 'a', n: 2 });
-  assert.deepEqual(await exit(), { slot: 1, incarnation: 1, cause: 'hung', inHand: { activation: 1, turn: 1 } });
+  const { error, ...rest } = await exit();
+  assert.deepEqual(rest, { slot: 1, incarnation: 1, cause: 'hung', inHand: { activation: 1, turn: 1 } });
+  assert.match(error?.message ?? '', /^it ran work \(ledger\.ts:\d+\), called by /);
   assert.equal(hosts.list()[1]?.status, 'running');
   assert.equal(exits.length, 1);
 });
@@ -109,7 +111,9 @@ test('the hang of the fault door is charged to no turn', async () => {
   await hosts.start(1);
   ledger();
   hosts.post(1, { to: 'fault', activation: 1, fault: 'hang' });
-  assert.deepEqual(await exit(), { slot: 1, incarnation: 1, cause: 'hung' });
+  const { error, ...rest } = await exit();
+  assert.deepEqual(rest, { slot: 1, incarnation: 1, cause: 'hung' });
+  assert.match(error?.message ?? '', /^it ran hang \(host-core\.ts:\d+\)/);
 });
 
 test('a heap that runs full ends its thread, not the process', async () => {
