@@ -12,7 +12,7 @@ import type { Json } from '../runtime/envelope.ts';
 import { TroupeError, toErrorData } from '../runtime/errors.ts';
 import { defaults } from '../runtime/limits.ts';
 import { type Log, silentLog } from '../runtime/log.ts';
-import type { Messaging, TaskView } from '../runtime/messaging.ts';
+import type { CancelSignal, Messaging, TaskView } from '../runtime/messaging.ts';
 import { admit, admitTaskId, expired, type RawMessage } from './admission.ts';
 
 export interface DispatchOptions {
@@ -23,7 +23,7 @@ export interface DispatchOptions {
 
 export interface AskContext {
   /** Aborting cancels the ask. */
-  readonly signal?: AbortSignal;
+  readonly signal?: CancelSignal;
   readonly onChunk?: (chunk: Json) => void;
   /** What is left of the call's own deadline; the earlier of it and the request's timeout counts. */
   readonly remainingMs?: number;

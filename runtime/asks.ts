@@ -12,6 +12,7 @@ import type { Cancel, Clock } from './clock.ts';
 import type { Json } from './envelope.ts';
 import { type ErrorData, TroupeError, toErrorData } from './errors.ts';
 import { limits } from './limits.ts';
+import type { CancelSignal } from './messaging.ts';
 
 interface OpenAsk {
   readonly entry: AskEntry;
@@ -33,7 +34,7 @@ export interface AskEntry {
   /** Delivered at least once: it outlives the turn that was begun for it. */
   readonly durable: boolean;
   readonly timeoutMs: number;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: CancelSignal | undefined;
   readonly onChunk: ((chunk: Json) => void) | undefined;
   /** Called when the caller gives up, by deadline or cancellation. */
   readonly onAbandon: () => void;

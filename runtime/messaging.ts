@@ -30,11 +30,18 @@ export interface OutgoingMessage {
   readonly idempotencyKey?: string;
 }
 
+/** What an ask needs of an `AbortSignal`; one that stands for a single call can be had for less. */
+export interface CancelSignal {
+  readonly aborted: boolean;
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once: true }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}
+
 export interface AskOptions {
   /** Milliseconds; default 30,000, at most 24 h. */
   readonly timeoutMs?: number;
   /** Aborting cancels the ask and tells the actor. */
-  readonly signal?: AbortSignal;
+  readonly signal?: CancelSignal;
   /** Called for each chunk of a streamed answer, in order. */
   readonly onChunk?: (chunk: Json) => void;
 }

@@ -4,6 +4,7 @@ import type { EventEmitter } from 'node:events';
 import type { handleUnaryCall, ServerUnaryCall } from '@grpc/grpc-js';
 import type { Clock } from '../../runtime/clock.ts';
 import { toErrorData } from '../../runtime/errors.ts';
+import type { CancelSignal } from '../../runtime/messaging.ts';
 import { toGrpcStatus } from './status.ts';
 
 /** What is left until the caller's deadline; infinite without one. */
@@ -20,12 +21,26 @@ export function askRemainingMs(call: { getDeadline(): Date | number }, clock: Cl
   return remaining - Math.min(20, remaining / 10);
 }
 
+type Cancellable = EventEmitter & { readonly cancelled: boolean };
+
 /**
- * Runs `work` with a signal that aborts when the caller cancels or goes away. grpc-js says `cancelled` at the end of
- * every call, answered ones too: the listener goes before that, as each abort costs more than the rest of a call.
+ * A signal that aborts when the caller cancels or goes away. It is the call itself: an `AbortController` for each call
+ * would cost more than the rest of our work on it. grpc-js says `cancelled` at the end of every call, answered ones too,
+ * so whoever listens has to stop before.
  */
+export function callSignal(call: Cancellable): CancelSignal {
+  return {
+    get aborted() {
+      return call.cancelled;
+    },
+    addEventListener: (_, listener) => void call.once('cancelled', listener),
+    removeEventListener: (_, listener) => void call.off('cancelled', listener),
+  };
+}
+
+/** Runs `work` with an `AbortSignal` of the same meaning, which does not abort once it is done. */
 export async function cancellable<Result>(
-  call: EventEmitter & { readonly cancelled: boolean },
+  call: Cancellable,
   work: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const controller = new AbortController();

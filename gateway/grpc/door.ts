@@ -1,4 +1,4 @@
-import { type Metadata, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
+import type { ServerInterceptingCall, ServerInterceptingCallInterface, ServerInterceptor } from '@grpc/grpc-js';
 import type { Clock } from '../../runtime/clock.ts';
 import { TroupeError } from '../../runtime/errors.ts';
 import { expired } from '../admission.ts';
@@ -16,35 +16,40 @@ const ownServices = '/troupe.';
  */
 export class Door {
   readonly interceptor: ServerInterceptor;
-  readonly #open = new Map<ServerInterceptingCall, string>();
+  readonly #open = new Map<ServerInterceptingCallInterface, string>();
 
   constructor(accepts: (authorization: string | undefined) => boolean, clock: Clock) {
-    this.interceptor = (method, inner) => {
-      const call: ServerInterceptingCall = new ServerInterceptingCall(inner, {
-        start: (next) => {
-          this.#open.set(call, method.path);
-          next({
-            onReceiveMetadata: (metadata: Metadata, pass) => {
-              const refusal =
-                !method.path.startsWith(openService) && !accepts(metadata.get('authorization')[0]?.toString())
-                  ? new TroupeError(
-                      'UNAUTHENTICATED',
-                      'this node asks for a token: send the header "authorization: Bearer TOKEN"',
-                    )
-                  : remainingMs(inner, clock) <= 0
-                    ? expired()
-                    : undefined;
-              if (refusal === undefined) pass(metadata);
-              else inner.sendStatus(toGrpcStatus(refusal.toData()));
-            },
-            onReceiveMessage: (message, pass) => pass(message),
-            onReceiveHalfClose: (pass) => pass(),
-            // Comes at the end of every call, however it ended.
-            onCancel: () => this.#open.delete(call),
-          });
-        },
-      });
-      return call;
+    this.interceptor = ({ path }, call) => {
+      const start = call.start.bind(call);
+      // Only its start is of interest: an intercepting call around it would cost each message of each call.
+      call.start = (listener) => {
+        this.#open.set(call, path);
+        start({
+          onReceiveMetadata: (metadata) => {
+            const token = metadata.get('authorization')[0]?.toString();
+            const refusal =
+              !path.startsWith(openService) && !accepts(token)
+                ? new TroupeError(
+                    'UNAUTHENTICATED',
+                    'this node asks for a token: send the header "authorization: Bearer TOKEN"',
+                  )
+                : remainingMs(call, clock) <= 0
+                  ? expired()
+                  : undefined;
+            if (refusal === undefined) listener.onReceiveMetadata(metadata);
+            else call.sendStatus(toGrpcStatus(refusal.toData()));
+          },
+          onReceiveMessage: (message) => listener.onReceiveMessage(message),
+          onReceiveHalfClose: () => listener.onReceiveHalfClose(),
+          // Comes at the end of every call, however it ended.
+          onCancel: () => {
+            this.#open.delete(call);
+            listener.onCancel();
+          },
+        });
+      };
+      // Its type wants a class; what is done with it needs the interface.
+      return call as ServerInterceptingCall;
     };
   }
 
@@ -58,7 +63,7 @@ export class Door {
   }
 }
 
-function end(call: ServerInterceptingCall): void {
+function end(call: ServerInterceptingCallInterface): void {
   const error = new TroupeError('DRAINING', 'the node is shutting down', { outcome: 'unknown', retryAfterMs: 1_000 });
   call.sendStatus(toGrpcStatus(error.toData()));
 }

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { systemClock } from '../clock.ts';
 import { type ErrorData, toErrorData } from '../errors.ts';
 import { defaults, limits } from '../limits.ts';
 import { InHand } from './in-hand.ts';
@@ -79,6 +80,21 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
   /** The delivery that a further one to the same activation joins. */
   let last: (Extract<ToHost, { readonly to: 'deliver' }> & { readonly inputs: TurnInput[] }) | undefined;
 
+  /** Whether what is posted now leaves at the end of this round of the event loop. */
+  let isRoundPlanned = false;
+  /** What comes after a pause leaves at once. What follows in the same round is many: a wake of the thread for each costs. */
+  const planFlush = (): void => {
+    isRoundPlanned = true;
+    queueMicrotask(flush);
+    systemClock.soon(endRound);
+  };
+  const endRound = (): void => {
+    isRoundPlanned = outgoing.length > 0;
+    if (!isRoundPlanned) return;
+    systemClock.soon(endRound);
+    flush();
+  };
+
   const flush = (): void => {
     const messages = outgoing;
     outgoing = [];
@@ -92,7 +108,7 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
     incarnation: data.incarnation,
     post(message) {
       if (gone) return;
-      if (outgoing.length === 0) queueMicrotask(flush);
+      if (outgoing.length === 0 && !isRoundPlanned) planFlush();
       if (message.to !== 'deliver') {
         last = undefined;
         outgoing.push(message);
