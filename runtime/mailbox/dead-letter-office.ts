@@ -20,6 +20,7 @@ import type {
   DeadLetterSelection,
   Inspection,
 } from '../messaging.ts';
+import { batchLength } from './batch.ts';
 import {
   type DeadLetter,
   deadLetterDetail,
@@ -162,9 +163,17 @@ export class DeadLetterOffice implements DeadLetterActions {
     if (shard === undefined || !shard.held) throw new Error(`shard ${name} is not held by this node`);
     const read = await Promise.all(ids.map((id) => this.#read(name, id)));
     const letters = read.filter((letter) => letter !== undefined).filter(test);
-    if (letters.length === 0) return [];
-    // A letter that was read under another lease may be somebody else's deed by now.
-    if (!shard.held || shard.view().epoch !== epoch) throw new Error(`shard ${name} was lost meanwhile`);
+    const left = [...letters];
+    while (left.length > 0) {
+      const few = left.splice(0, action === 'discard' ? left.length : batchLength(left.map(sizeOf)));
+      // A letter that was read under another lease may be somebody else's deed by now.
+      const isOurs = shard.held && shard.view().epoch === epoch;
+      if (!isOurs || !(await this.#commit(action, shard, few))) throw new Error(`shard ${name} was lost meanwhile`);
+    }
+    return letters.map(({ envelope }) => envelope.id);
+  }
+
+  async #commit(action: Action, shard: Shard, letters: readonly DeadLetter[]): Promise<boolean> {
     const operations: StoreOperation[] = [];
     const entered: (() => void)[] = [];
     for (const letter of letters) {
@@ -175,8 +184,7 @@ export class DeadLetterOffice implements DeadLetterActions {
       operations.push(...entry.operations);
       entered.push(entry.committed);
     }
-    if (!(await commit(shard, operations, entered))) throw new Error(`shard ${name} was lost meanwhile`);
-    return letters.map(({ envelope }) => envelope.id);
+    return await commit(shard, operations, entered);
   }
 
   /** One action of a shard after the other. */
@@ -231,6 +239,8 @@ export class DeadLetterOffice implements DeadLetterActions {
     return all.sort((left, right) => (left.id < right.id ? -1 : 1)).slice(0, limit);
   }
 }
+
+const sizeOf = ({ envelope }: DeadLetter): number => JSON.stringify(envelope).length;
 
 const placeOf = ({ shard, letter }: Found): Place => ({ shard, id: letter.envelope.id });
 

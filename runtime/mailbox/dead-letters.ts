@@ -40,7 +40,10 @@ export function deadLetterOperations(letter: DeadLetter): StoreOperation[] {
   return [
     { op: 'put', table: 'dead', key: letter.envelope.id, value: JSON.stringify(letter) },
     { op: 'rank', index: 'dead', member: letter.envelope.id, score: letter.atMs },
-    ...resultOperations(letter.envelope.id, { error: errorOfLetter(letter) }, letter.atMs),
+    // What is a copy of a handled message must not take the place of its result.
+    ...(letter.reason === 'STALE_WRITER'
+      ? []
+      : resultOperations(letter.envelope.id, { error: errorOfLetter(letter) }, letter.atMs)),
   ];
 }
 
@@ -58,10 +61,11 @@ export function finalReasonOf({ reason }: Pick<DeadLetter, 'reason'>): FinalReas
 export function errorOfLetter({ reason, errors }: Pick<DeadLetter, 'reason' | 'errors'>): ErrorData {
   const message = errors.at(-1)?.message ?? letterTexts[reason] ?? `the message ended as a dead letter (${reason})`;
   // What expired between two attempts was started.
-  const started =
-    reason === 'ATTEMPTS_SPENT' || reason === 'WORK_FAILED' || (reason === 'EXPIRED' && errors.length > 0);
+  const started = maybeHandled.has(reason) || (reason === 'EXPIRED' && errors.length > 0);
   return { reason: letterErrors[reason], message, outcome: started ? 'unknown' : 'not_started' };
 }
+
+const maybeHandled: ReadonlySet<DeadLetterReason> = new Set(['ATTEMPTS_SPENT', 'WORK_FAILED', 'STALE_WRITER']);
 
 const letterErrors: Readonly<Record<DeadLetterReason, ErrorReason>> = {
   ATTEMPTS_SPENT: 'ACTOR_FAILED',
@@ -79,6 +83,8 @@ const letterTexts: Partial<Record<DeadLetterReason, string>> = {
   EXPIRED: 'the message was not handled in time',
   NOT_FOUND: 'nobody has the address of the message',
   MAILBOX_FULL: 'the mailbox is full',
+  STALE_WRITER:
+    'it came late from a node that is gone: it may be a copy of a message that was handled; look before you replay it',
 };
 
 export function discardOperations(id: string): StoreOperation[] {

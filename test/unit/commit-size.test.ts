@@ -17,7 +17,7 @@ const reader = defineActor({
   messages: {
     page: { payload: z.object({ n: z.int(), text: z.string() }) },
     fail: { payload: z.object({}) },
-    read: { payload: z.object({}), reply: z.object({ pages: z.array(z.int()) }) },
+    read: { payload: z.object({ text: z.string().optional() }), reply: z.object({ pages: z.array(z.int()) }) },
   },
   logic: fromTransition((pages: readonly number[], event: { type: string; payload: { n: number } }, { emit }) => {
     if (event.type === 'fail') throw new Error('told to fail');
@@ -111,5 +111,26 @@ describe('a write to the store is bounded', () => {
     assert.equal(((await read(run)) as number[]).length, count);
     assert.ok(run.largest() <= limits.commitCharacters, `${run.largest()} characters`);
     run.node.kill();
+  });
+
+  test('where dead letters are replayed, and all of them are handled', async () => {
+    const run = await watched();
+    const { world, node } = run;
+    await world.settle(node.runtime.activations.pause('/shelf/a' as Address, 'until they expire'));
+    const ask = { to: '/shelf/a', type: 'read', payload: { text }, delivery: 'at-least-once' } as const;
+    const asks = pages.map(() => node.messaging().ask(ask, { timeoutMs: 1_000 }));
+    const ends = await world.settle(Promise.allSettled(asks));
+    assert.ok(ends.every(({ status }) => status === 'rejected'));
+    await world.settle(node.runtime.activations.resume('/shelf/a' as Address));
+    await world.advance(1_000);
+    const letters = async () => (await world.settle(node.runtime.inspection.deadLetters({ limit: 100 }))).items;
+    assert.equal((await letters()).length, count);
+    const { changed } = await world.settle(node.runtime.deadLetters.replay({ filter: {}, limit: 100 }));
+    assert.equal(changed, count);
+    await world.advance(1_000);
+    assert.deepEqual(await letters(), []);
+    assert.equal(node.runtime.inspection.shards()[0]?.outbox, 0);
+    assert.ok(run.largest() <= limits.commitCharacters, `${run.largest()} characters`);
+    node.kill();
   });
 });
