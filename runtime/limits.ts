@@ -162,6 +162,8 @@ export const defaults = {
   watchdogMs: 5_000,
   /** A life that hangs of itself so soon after another one did is parked. */
   hangMemoryMs: 10 * 60_000,
+  /** So long a suspect that runs may keep its thread while others wait for one. */
+  quarantineMs: 30_000,
   /** How long a host that hangs may take to be interrupted and asked what it runs. */
   stuckCodeMs: 1_500,
   /** A host whose heap is filled to this share of its limit is named in the log, garbage included. */

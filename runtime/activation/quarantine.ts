@@ -37,6 +37,8 @@ export class Quarantine {
   readonly #condemned = new Map<Address, string>();
   /** Who has which thread. */
   readonly #inUse = new Map<number, Address>();
+  /** Who may last there, since when, oldest first; and how to make room. */
+  readonly #lasting = new Map<Address, { readonly sinceMs: number; readonly leave: () => void }>();
 
   /** @param threads absent where actors share the thread of the node */
   constructor(threads: QuarantineThreads | undefined, clock: Clock) {
@@ -73,10 +75,23 @@ export class Quarantine {
   async threadFor(address: Address): Promise<number | undefined> {
     if (this.#threads === undefined || !this.#suspects.has(address)) return undefined;
     const slot = await this.#threads.startExtra();
-    if (slot === undefined)
+    if (slot === undefined) {
+      this.#makeRoom();
       throw new TroupeError('UNAVAILABLE', 'all quarantine threads are in use', { retryAfterMs: 1_000 });
+    }
     this.#inUse.set(slot, address);
     return slot;
+  }
+
+  /** This actor is in quarantine for as long as something runs; where others wait it has to leave before. */
+  lasts(address: Address, leave: () => void): void {
+    this.#lasting.set(address, { sinceMs: this.#clock.monotonic(), leave });
+  }
+
+  /** What has done no harm for a while is let go for what waits. */
+  #makeRoom(): void {
+    const [oldest] = this.#lasting.values();
+    if (oldest !== undefined && this.#clock.monotonic() - oldest.sinceMs >= defaults.quarantineMs) oldest.leave();
   }
 
   /**
@@ -109,6 +124,7 @@ export class Quarantine {
   left(address: Address, slot: number): void {
     if (this.#inUse.get(slot) !== address) return;
     this.#inUse.delete(slot);
+    this.#lasting.delete(address);
     void this.#threads?.stop(slot, 0);
   }
 }

@@ -29,14 +29,16 @@ export class Seclusion {
 
   /** Its start did no harm; answers whether that was all. */
   started(invocations: InvocationRows): boolean {
-    return this.#suspect?.by === 'life' ? this.#end() : this.#endWithout(invocations);
+    if (this.#suspect?.by === 'life' || this.#isOver(invocations)) return this.#end();
+    if (this.#suspect?.by === 'invocation') this.#quarantine.lasts(this.#address, () => this.#end());
+    return false;
   }
 
   /** Turns are committed, which took these; answers whether it is over. */
   committed(mails: readonly Mail[], invocations: InvocationRows): boolean {
     const suspect = this.#suspect;
     const isTaken = suspect?.by === 'message' && mails.some(({ envelope }) => envelope.id === suspect.id);
-    return isTaken ? this.#end() : this.#endWithout(invocations);
+    return (isTaken || this.#isOver(invocations)) && this.#end();
   }
 
   /** No mail is left: a suspect message was let go, expired or discarded by hand. */
@@ -44,8 +46,8 @@ export class Seclusion {
     if (this.#suspect?.by === 'message') this.#end();
   }
 
-  #endWithout(invocations: InvocationRows): boolean {
-    return this.#suspect?.by === 'invocation' && !invocations.goesOn(this.#suspect.id) && this.#end();
+  #isOver(invocations: InvocationRows): boolean {
+    return this.#suspect?.by === 'invocation' && !invocations.goesOn(this.#suspect.id);
   }
 
   #end(): true {
