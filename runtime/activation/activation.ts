@@ -58,6 +58,8 @@ export class Activation {
   /** Turns whose records wait for their commit. */
   #uncommittedTurns = 0;
   #draining = false;
+  /** It was fed messages. */
+  hadMail = false;
   /** So much of what it invoked waits that it is fed no messages. */
   #isSaturated = false;
   /** The thread was asked to put it to sleep and has not answered. */
@@ -80,8 +82,8 @@ export class Activation {
       options.stored?.timers ?? [],
     );
     this.#invocations = new InvocationRows(options.address, options.stored?.invocations ?? [], options.unbegun);
-    this.#seclusion = new Seclusion(options, () => this.end({ cause: 'moved', charged: false }));
     const parts = { hand: this.#hand, timers: this.#timers, invocations: this.#invocations, outputs: this.#outputs };
+    this.#seclusion = new Seclusion(options, parts, () => this.end({ cause: 'moved', charged: false }));
     this.#recorder = new TurnRecorder({ ...options, ...parts, isRunning: () => this.status === 'running' });
     this.#charges = new Charges({ ...options, ...parts, recorder: this.#recorder });
   }
@@ -115,7 +117,7 @@ export class Activation {
     for (const timer of this.#timers.list()) this.#timers.arm(timer);
     for (const src of this.#invocations.begunBefore()) this.#countAgain(src);
     this.#outputs.resume();
-    if (!this.#seclusion.started(this.#invocations)) this.pump();
+    if (!this.#seclusion.started()) this.pump();
   }
 
   /** An invocation of the life before is run again, or reported as interrupted. */
@@ -152,6 +154,7 @@ export class Activation {
   #bypass({ envelope }: Mail): TurnInput {
     if (envelope.replyTo !== undefined) this.#outputs.asked(envelope.id);
     this.#ephemeralInHand++;
+    this.hadMail = true;
     return { turn: 'message', envelope, commit: false };
   }
 
@@ -246,6 +249,7 @@ export class Activation {
 
   #feed(mail: Mail): TurnInput {
     const { envelope, place } = mail;
+    this.hadMail = true;
     if (place === undefined && envelope.replyTo !== undefined) this.#outputs.asked(envelope.id);
     this.#hand.addMail(mail);
     return { turn: 'message', envelope, commit: true };
@@ -294,7 +298,7 @@ export class Activation {
       for (const follow of after) follow();
       if (isTried) this.#tryout.end();
       // What such a turn invoked begins where it can stay.
-      if (this.status !== 'ended' && !turns.done) this.#seclusion.committed(mails, this.#invocations);
+      if (this.status !== 'ended' && !turns.done) this.#seclusion.committed(mails);
       if ((this.status as string) === 'ended') return onUnbegun(begunIn(turns));
       const last = turns.steps.at(-1);
       if (last !== undefined) post({ to: 'committed', activation: this.number, number: last.number });
@@ -334,16 +338,13 @@ export class Activation {
   /** The thread died; `suspect`: the fed turn, counted from the oldest, that was being stepped at that moment. */
   threadLost(exit: ReportedExit & { readonly error: ErrorData }, suspect: number | undefined): void {
     if (this.status === 'ended') return;
-    const mail = suspect === undefined ? undefined : this.#hand.takeMailAt(suspect);
-    if (mail?.place !== undefined)
-      this.#options.quarantine.suspect(this.address, { by: 'message', id: mail.envelope.id });
-    this.#charges.message(mail, exit.error);
+    if (suspect !== undefined) this.#charges.threadEnd(this.#hand.takeAt(suspect), exit.error);
     this.end(exit);
   }
 
-  /** Its thread hung in what a sender's message had it begin; `invocation`: which one, where it is one. */
-  hungIn(invocation: string | undefined, error: ErrorData): void {
-    if (invocation !== undefined && this.status !== 'ended') this.#charges.hang(invocation, error);
+  /** Its thread ended in what a sender's message had it begin. */
+  threadEndedIn(invocation: string, error: ErrorData): void {
+    if (this.status !== 'ended') this.#charges.threadEnd({ invocation }, error);
   }
 
   /**

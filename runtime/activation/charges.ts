@@ -1,5 +1,6 @@
 import type { Json } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
+import type { Timer } from '../host/messages.ts';
 import { defaults } from '../limits.ts';
 import { chargeAttempt, retryDelayMs } from '../mailbox/attempts.ts';
 import { errorOfLetter } from '../mailbox/dead-letters.ts';
@@ -19,6 +20,14 @@ export interface ChargesOptions
   readonly invocations: InvocationRows;
   readonly outputs: Outputs;
   readonly recorder: TurnRecorder;
+}
+
+/** What a thread was running when it ended. */
+export interface ThreadEnd {
+  readonly mail?: Mail;
+  readonly timer?: Timer;
+  /** What a message had begun, by its id. */
+  readonly invocation?: string;
 }
 
 /**
@@ -50,19 +59,27 @@ export class Charges {
     if (charged.delayMs > 0) this.retryAt = { untilMs: shard.now() + charged.delayMs, text: error.message };
   }
 
-  /** What a sender's message had begun: it is run again, or struck out of the state. */
-  invocation(id: string, error: ErrorData): void {
+  /** What a sender's message had begun: it is run again, or struck out of the state. Answers whether it was that. */
+  invocation(id: string, error: ErrorData): boolean {
     const { shard, invocations } = this.#options;
     const charged = invocations.charge(id, error, shard.now());
     if (charged !== undefined) this.#store(charged);
+    return charged !== undefined;
   }
 
-  /** A thread hung in what a sender's message had begun: so does that one, with a thread to itself from now on. */
-  hang(id: string, error: ErrorData): void {
-    const { address, quarantine, invocations } = this.#options;
-    this.invocation(id, error);
-    if (invocations.goesOn(id)) quarantine.suspect(address, { by: 'invocation', id });
-    else quarantine.clear(address);
+  /** What a thread ended in is charged likewise, and has a thread to itself from now on. */
+  threadEnd({ mail, timer, invocation }: ThreadEnd, error: ErrorData): void {
+    const { address, quarantine, invocations, timers } = this.#options;
+    if (mail?.place !== undefined) quarantine.suspect(address, { by: 'message', id: mail.envelope.id });
+    this.message(mail, error);
+    if (timer !== undefined) {
+      quarantine.suspect(address, { by: 'timer', id: timer.id });
+      this.timer(timer.id, timer.gen, error);
+      if (!timers.has(timer)) quarantine.clear(address, timer.id);
+    }
+    if (invocation === undefined || !this.invocation(invocation, error)) return;
+    if (invocations.goesOn(invocation)) quarantine.suspect(address, { by: 'invocation', id: invocation });
+    else quarantine.clear(address, invocation);
   }
 
   /** A timer of a persistent actor: it is due again a little later, or is no more. */

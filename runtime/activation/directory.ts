@@ -117,6 +117,7 @@ export class Directory implements Activations {
     const shard = this.#options.shardOf(address);
     const { store } = this.#options.engine;
     const stored = definition.persist === 'snapshot' ? await storedRecord(store, shard, address) : undefined;
+    const condemned = this.#quarantine.takeCondemned(address);
     const suspect = this.#quarantine.suspectOf(address);
     const slot = (await this.#quarantine.threadFor(address)) ?? (await this.#chooseSlot());
     const incarnation = Math.max(stored?.incarnation ?? 0, this.#incarnations.get(address) ?? 0) + 1;
@@ -125,7 +126,6 @@ export class Directory implements Activations {
       throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
     }
     const activation = this.#enter(request, { slot, suspect }, incarnation, stored, shard);
-    const condemned = this.#quarantine.takeCondemned(address);
     const unfit = stored === undefined ? condemned : (unfitRecord(stored, definition) ?? condemned);
     if (unfit !== undefined) {
       this.#park(activation, unfit);
@@ -188,6 +188,7 @@ export class Directory implements Activations {
     }
     activation.end(undefined);
     this.#leave(activation);
+    this.#quarantine.acquit(address);
     this.#definitions.delete(address);
   }
 
@@ -269,26 +270,30 @@ export class Directory implements Activations {
     const charged = exit.cause === 'died' && inHand === undefined && exit.actor === undefined;
     const threadDeath = `${exit.slot}@${exit.incarnation}`;
     for (const activation of [...this.#byNumber.values()]) {
-      if (activation.slot !== exit.slot) continue;
+      if (activation.slot !== exit.slot || activation.status === 'parked') continue;
       this.#stopping.get(activation.number)?.();
       const starting = this.#starting.get(activation.number);
       const suspect = inHand?.activation === activation.number ? inHand.turn : undefined;
-      const isBlamed = exit.cause !== 'killed' && inHand === undefined && exit.actor === activation.address;
-      const again = isBlamed && this.#blame(activation, exit, error);
+      const again = exit.cause !== 'killed' && inHand === undefined && this.#blame(activation, exit, error);
       if (again && starting === undefined) this.#quarantine.condemn(activation.address, error.message);
       if (starting !== undefined) starting.reject({ error: { ...error, reason: 'UNAVAILABLE' }, restore: again });
       else activation.threadLost({ cause: 'thread-lost', charged, error, threadDeath }, suspect);
     }
   }
 
-  /** It ran code of this actor, of no turn that was fed. Answers whether the actor is to be parked. */
+  /** It may have run code of this actor, of no turn that was fed. Answers whether the actor is to be parked. */
   #blame(activation: Activation, { slot, behalf }: HostExit, error: ErrorData): boolean {
-    if (behalf?.sent) activation.hungIn(behalf.invocation, error);
-    return behalf?.sent !== true && this.#quarantine.blame(activation.address, slot, behalf);
+    if (behalf?.activation !== activation.number) return false;
+    const { sent, invocation } = behalf;
+    if (!sent) return this.#quarantine.blame(activation.address, slot, invocation, activation.hadMail);
+    if (invocation !== undefined) activation.threadEndedIn(invocation, error);
+    return false;
   }
 
   /** A shard is not ours any more: its persistent actors end; they may live elsewhere already. */
   shardLost(shard: Shard): void {
+    // Another owner may begin it meanwhile.
+    this.#unbegun.forget((address) => this.#options.shardOf(address) === shard);
     for (const activation of this.all()) {
       if (this.#options.shardOf(activation.address) !== shard) continue;
       if (!activation.persistent) {
@@ -381,7 +386,7 @@ export class Directory implements Activations {
 
   #park(activation: Activation, reason: string): void {
     activation.park(reason);
-    this.#quarantine.parked(activation.address);
+    this.#quarantine.acquit(activation.address);
     this.#quarantine.left(activation.address, activation.slot);
     this.#options.shardOf(activation.address).mail.hold(activation.address, { why: 'unreadable', text: reason });
     this.#options.log.error(

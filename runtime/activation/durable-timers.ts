@@ -2,6 +2,9 @@ import type { Cancel, Clock } from '../clock.ts';
 import type { SetTimer, Timer } from '../host/messages.ts';
 import { jsonBytes } from './turn-size.ts';
 
+/** The generation of timers that a former life set. */
+export const storedGen = 0;
+
 /**
  * The timers of one life of a persistent actor, as its record will hold them. A timer fires at most once: it is gone
  * from here with the turn that it started, and a namesake set later is another timer.
@@ -18,7 +21,7 @@ export class DurableTimers {
     this.#engineNow = engineNow;
     this.#onDue = onDue;
     // Generations count the turns of one life: what was set before this one is older than all of them.
-    for (const timer of stored) this.#timers.set(timer.id, { ...timer, gen: 0 });
+    for (const timer of stored) this.#timers.set(timer.id, { ...timer, gen: storedGen });
   }
 
   list(): Timer[] {

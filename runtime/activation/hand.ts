@@ -40,10 +40,9 @@ export class Hand {
     this.#stash.push(mail);
   }
 
-  /** Takes out the message at a place, counted from the oldest turn; `undefined` where a timer is. */
-  takeMailAt(index: number): Mail | undefined {
-    const mail = this.#fed[index]?.mail;
-    return mail === undefined ? undefined : this.#takeOut((item) => item.mail === mail)?.mail;
+  /** Takes out the turn at a place, counted from the oldest. */
+  takeAt(index: number): { readonly mail?: Mail; readonly timer?: Timer } {
+    return this.#fed.splice(index, 1)[0] ?? {};
   }
 
   dropTimer(id: string, gen: number): void {

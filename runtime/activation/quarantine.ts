@@ -12,11 +12,12 @@
 import type { Address } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import { TroupeError } from '../errors.ts';
-import type { Behalf } from '../host/causes.ts';
 import { defaults } from '../limits.ts';
 
-/** What is suspected: a message, an invocation, each by its id; or what a life does of itself. */
-export type Suspect = { readonly by: 'message' | 'invocation'; readonly id: string } | { readonly by: 'life' };
+/** What is suspected: a message, an invocation or a timer, each by its id; or what a life does of itself. */
+export type Suspect =
+  | { readonly by: 'message' | 'invocation' | 'timer'; readonly id: string }
+  | { readonly by: 'life' };
 
 /** Threads beside the usual ones. */
 export interface QuarantineThreads {
@@ -55,15 +56,17 @@ export class Quarantine {
     return this.#suspects.get(address);
   }
 
-  /** Nothing is suspected there any more. */
-  clear(address: Address): void {
-    this.#suspects.delete(address);
+  /** Nothing is suspected there any more; with an id, only if it was that. */
+  clear(address: Address, id?: string): void {
+    const suspect = this.#suspects.get(address);
+    if (id === undefined || (suspect !== undefined && 'id' in suspect && suspect.id === id))
+      this.#suspects.delete(address);
   }
 
-  /** Why an actor is to be parked instead of started; it is told once. */
+  /** Why an actor is to be parked instead of started; nothing else is held against it then. */
   takeCondemned(address: Address): string | undefined {
     const reason = this.#condemned.get(address);
-    this.#condemned.delete(address);
+    if (reason !== undefined) this.acquit(address);
     return reason;
   }
 
@@ -95,17 +98,19 @@ export class Quarantine {
   }
 
   /**
-   * A thread ended while it ran code of this actor, with no message in hand. Answers with whether that was tried
-   * before: it had the thread to itself, or a life of it is known to have hung of itself not long ago.
+   * A thread ended while it ran code of this actor that it has not from a message. Answers with whether that was tried
+   * before: it had the thread to itself, or that happened not long ago.
    *
-   * @param own what that code was, where it is known and no message stands behind it
+   * @param invocation whose code that was, where it was one's
+   * @param hadMail the life took messages, so that one may stand behind it nevertheless: this counts as no trial
    */
-  blame(address: Address, slot: number, own: Behalf | undefined): boolean {
+  blame(address: Address, slot: number, invocation: string | undefined, hadMail: boolean): boolean {
+    this.suspect(address, invocation === undefined ? { by: 'life' } : { by: 'invocation', id: invocation });
+    if (hadMail) return false;
     const nowMs = this.#clock.monotonic();
-    const before = this.#hangs.get(address);
-    if (own !== undefined) this.#hangs.set(address, nowMs);
-    this.suspect(address, own?.invocation === undefined ? { by: 'life' } : { by: 'invocation', id: own.invocation });
-    const isKnown = own !== undefined && before !== undefined && nowMs - before < defaults.hangMemoryMs;
+    for (const [other, atMs] of this.#hangs) if (nowMs - atMs >= defaults.hangMemoryMs) this.#hangs.delete(other);
+    const isKnown = this.#hangs.has(address);
+    this.#hangs.set(address, nowMs);
     return isKnown || this.#inUse.get(slot) === address;
   }
 
@@ -114,10 +119,11 @@ export class Quarantine {
     this.#condemned.set(address, reason);
   }
 
-  /** Somebody has been told: what it did is no longer held against it. */
-  parked(address: Address): void {
+  /** What it did is no longer held against it. */
+  acquit(address: Address): void {
     this.#suspects.delete(address);
     this.#hangs.delete(address);
+    this.#condemned.delete(address);
   }
 
   /** The life of an actor is over, and with it its thread if that was its own. */

@@ -1,24 +1,38 @@
 import type { Address } from '../address.ts';
 import { limits } from '../limits.ts';
 import type { Mail } from '../mailbox/mail.ts';
+import { type DurableTimers, storedGen } from './durable-timers.ts';
 import type { InvocationRows } from './invocation-rows.ts';
 import type { Quarantine, Suspect } from './quarantine.ts';
+import type { ActivationOptions } from './surroundings.ts';
+
+/** What a message may have left. */
+interface Work {
+  readonly invocations: InvocationRows;
+  readonly timers: DurableTimers;
+}
 
 /** How one life keeps to itself while something of it is suspected, until the fate of that is committed. */
 export class Seclusion {
   readonly #address: Address;
   readonly #quarantine: Quarantine;
   readonly #suspect: Suspect | undefined;
+  /** Whether what it invokes is stored: else nothing tells of its end. */
+  readonly #isStored: boolean;
+  readonly #work: Work;
   readonly #onOver: () => void;
 
   /** @param onOver the next life is among the others again */
   constructor(
-    options: { readonly address: Address; readonly quarantine: Quarantine; readonly suspect: Suspect | undefined },
+    options: Pick<ActivationOptions, 'address' | 'quarantine' | 'suspect' | 'definition'>,
+    work: Work,
     onOver: () => void,
   ) {
     this.#address = options.address;
     this.#quarantine = options.quarantine;
     this.#suspect = options.suspect;
+    this.#isStored = options.definition.persist === 'snapshot';
+    this.#work = work;
     this.#onOver = onOver;
   }
 
@@ -28,17 +42,17 @@ export class Seclusion {
   }
 
   /** Its start did no harm; answers whether that was all. */
-  started(invocations: InvocationRows): boolean {
-    if (this.#suspect?.by === 'life' || this.#isOver(invocations)) return this.#end();
+  started(): boolean {
+    if (this.#suspect?.by === 'life' || this.#isOver()) return this.#end();
     if (this.#suspect?.by === 'invocation') this.#quarantine.lasts(this.#address, () => this.#end());
     return false;
   }
 
   /** Turns are committed, which took these; answers whether it is over. */
-  committed(mails: readonly Mail[], invocations: InvocationRows): boolean {
+  committed(mails: readonly Mail[]): boolean {
     const suspect = this.#suspect;
     const isTaken = suspect?.by === 'message' && mails.some(({ envelope }) => envelope.id === suspect.id);
-    return (isTaken || this.#isOver(invocations)) && this.#end();
+    return (isTaken || this.#isOver()) && this.#end();
   }
 
   /** No mail is left: a suspect message was let go, expired or discarded by hand. */
@@ -46,8 +60,11 @@ export class Seclusion {
     if (this.#suspect?.by === 'message') this.#end();
   }
 
-  #isOver(invocations: InvocationRows): boolean {
-    return this.#suspect?.by === 'invocation' && !invocations.goesOn(this.#suspect.id);
+  /** Whether the work under suspicion has come to an end. */
+  #isOver(): boolean {
+    const suspect = this.#suspect;
+    if (suspect?.by === 'invocation') return this.#isStored && !this.#work.invocations.goesOn(suspect.id);
+    return suspect?.by === 'timer' && this.#work.timers.get(suspect.id, storedGen) === undefined;
   }
 
   #end(): true {

@@ -5,10 +5,9 @@
  * 1. Where it is known in whose name the code ran, that actor fails, and the thread goes on. Code is followed through
  *    awaits, timers and callbacks (`AsyncLocalStorage`).
  * 2. Where it is not known (a timer of the app module, the host's own code) the thread ends, as it would without this.
- * 3. What cannot be held here: an endless loop and an exhausted heap end the thread (the watchdog, which finds out
- *    whose loop it was; the heap limit). A
- *    fault in native code, one allocation beyond all bounds, and a signal sent by another program that the actor
- *    started end the process.
+ * 3. What cannot be held here: an endless loop ends the thread by the watchdog, which finds out whose it was, and an
+ *    exhausted heap by its limit. A fault in native code, one allocation beyond all bounds, and a signal sent by another
+ *    program that the actor started end the process.
  */
 
 import { syncBuiltinESMExports } from 'node:module';

@@ -196,7 +196,9 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       const { inHand } = options;
       const isTurn = inHand.activation() === activation;
       if (!isTurn) inHand.note(activation, -1);
+      const before = inHand.attribute(origin);
       sends.within({ activation, ...origin }, task);
+      inHand.attribute(before);
       if (!isTurn) inHand.clear();
     },
     here: () => sends.here(),

@@ -77,7 +77,7 @@ const calmShare = 0.1;
 export function createHosts(options: HostsOptions): Hosts {
   const { clock, log } = options;
   const spawn =
-    options.spawn ?? ((data, events) => startThreadHost(data, events, { heapLimitMb: options.heapLimitMb }));
+    options.spawn ?? ((data, events) => startThreadHost(data, events, { heapLimitMb: options.heapLimitMb, clock }));
   const listeners: ((exit: HostExit) => void)[] = [];
   const slots = Array.from({ length: options.count }, (_, index): Slot => emptySlot(index + 1));
 

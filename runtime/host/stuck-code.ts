@@ -8,7 +8,7 @@
 
 import type { Debugger, Session } from 'node:inspector';
 import { basename } from 'node:path';
-import { systemClock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import type { Behalf } from './causes.ts';
 
 export interface StuckCode {
@@ -31,7 +31,7 @@ type Said =
 /** The name under which the host of a thread answers the debugger. */
 const question = 'troupe.behalf';
 const framesTold = 3;
-const orders = { enable: 1, pause: 2, evaluate: 3 } as const;
+const orders = { enable: 1, pause: 2, evaluate: 3, resume: 4 } as const;
 
 /** Lets the debugger ask this thread on whose behalf it runs what it runs. */
 export function answerForStuckCode(here: () => Behalf | undefined): void {
@@ -43,11 +43,10 @@ export function answerForStuckCode(here: () => Behalf | undefined): void {
  * Node has no inspector.
  *
  * @param thread its `threadId`
- * @param withinMs real time
  */
-export async function readStuckCode(thread: number, withinMs: number): Promise<StuckCode> {
+export async function readStuckCode(thread: number, withinMs: number, clock: Clock): Promise<StuckCode> {
   const found = Promise.withResolvers<StuckCode>();
-  const cancelLate = systemClock.after(withinMs, () => found.resolve({}), { keepAlive: true });
+  const cancelLate = clock.after(withinMs, () => found.resolve({}), { keepAlive: true });
   let session: Session | undefined;
   try {
     const inspector = await import('node:inspector');
@@ -96,7 +95,9 @@ function ask(session: Session, thread: number, onFound: (code: StuckCode) => voi
   const textOfFrame = ({ functionName, location: { scriptId, lineNumber } }: Debugger.CallFrame): string =>
     `${functionName || '<anonymous>'} (${scripts.get(scriptId) || 'unknown script'}:${lineNumber + 1})`;
   return () => {
-    // One that is stopped could not be ended: the end of the session alone does not let it go on.
-    if (attached !== undefined) session.post('NodeWorker.detach', { sessionId: attached });
+    if (attached === undefined) return;
+    // One that is stopped could not be ended. The end of this session does not let it go on while another is attached.
+    send('resume', 'Debugger.resume');
+    session.post('NodeWorker.detach', { sessionId: attached });
   };
 }

@@ -1,10 +1,11 @@
 import { Worker } from 'node:worker_threads';
-import { systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { type ErrorData, toErrorData } from '../errors.ts';
 import { defaults, limits } from '../limits.ts';
+import type { Behalf } from './causes.ts';
 import { InHand } from './in-hand.ts';
 import type { FromHost, Host, HostData, HostEvents, ToHost, TurnInput } from './messages.ts';
-import { readStuckCode, type StuckCode } from './stuck-code.ts';
+import { readStuckCode } from './stuck-code.ts';
 import { fromWire, toWire, type Wire } from './wire.ts';
 
 type ExitCause = Parameters<HostEvents['onExit']>[0]['cause'];
@@ -12,6 +13,14 @@ type ExitCause = Parameters<HostEvents['onExit']>[0]['cause'];
 export interface ThreadOptions {
   /** Limit of the thread's old heap, in MiB; default: Node's own. Reaching it ends the thread, not the process. */
   readonly heapLimitMb?: number | undefined;
+  /** Default: that of the system. */
+  readonly clock?: Clock;
+}
+
+/** What a thread has noted of what it runs. */
+interface Noted {
+  readonly turn?: ReturnType<InHand['read']>;
+  readonly behalf?: Behalf | undefined;
 }
 
 /** What the thread finds as its `workerData`. */
@@ -25,6 +34,7 @@ const entry = new URL(import.meta.url.endsWith('.ts') ? './thread-host.ts' : './
 
 /** Starts a host in a worker thread; `onMessages` hears `ready` when it can take actors. */
 export function startThreadHost(data: HostData, events: HostEvents, options: ThreadOptions = {}): Host {
+  const { clock = systemClock } = options;
   const inHand = new InHand();
   const worker = new Worker(entry, {
     workerData: { data, inHand: inHand.cells.buffer } satisfies ThreadData,
@@ -36,19 +46,19 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
   let cause: ExitCause = 'died';
   let error: ErrorData | undefined;
   let gone = false;
-  let stuck: StuckCode = {};
-  /** How often it said something. */
-  let heard = 0;
+  /** What it hung in; empty where it came back before it was ended. */
+  let stuck: Noted | undefined;
+  let isBack = false;
+
+  const noted = (): Noted => ({ turn: inHand.read(), behalf: inHand.behalf() });
 
   const exited = new Promise<void>((resolve) => {
     worker.once('exit', (code) => {
       gone = true;
       outgoing = [];
       error ??= cause === 'died' ? toErrorData(new Error(`the host thread left with code ${code}`)) : undefined;
-      const turn = inHand.read();
-      const activation = inHand.activation() ?? stuck.behalf?.activation;
-      // In a turn that was fed it is known more exactly what was in hand.
-      const behalf = turn === undefined ? stuck.behalf : undefined;
+      const { turn, behalf } = stuck ?? noted();
+      const activation = turn?.activation ?? behalf?.activation;
       events.onExit({
         cause,
         ...(error === undefined ? {} : { error }),
@@ -60,21 +70,24 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
     });
   });
   worker.on('message', (wire: Wire<FromHost> | FromHost) => {
-    heard += 1;
-    events.onMessages(typeof wire === 'string' ? fromWire(wire) : [wire]);
+    const messages = typeof wire === 'string' ? fromWire(wire) : [wire];
+    isBack ||= stuck !== undefined && messages.some(({ from }) => from === 'pong');
+    events.onMessages(messages);
   });
   worker.on('error', (thrown: unknown) => {
     error = toErrorData(thrown);
     if ((thrown as NodeJS.ErrnoException | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY') cause = 'out-of-memory';
   });
 
-  /** Finds out what it hangs in. What has said something meanwhile does not hang any more. */
+  /** Finds out what it hangs in. One that comes back meanwhile runs something else by then, of which nobody is to blame. */
   const look = async (): Promise<void> => {
-    const before = heard;
-    const found = await readStuckCode(worker.threadId, defaults.stuckCodeMs);
-    if (gone || heard !== before) return;
-    stuck = found;
-    if (found.where !== undefined) error = toErrorData(new Error(`it ran ${found.where}`));
+    const before = noted();
+    stuck = before;
+    const { where, behalf } = await readStuckCode(worker.threadId, defaults.stuckCodeMs, clock);
+    if (isBack) stuck = {};
+    // In a turn that was fed it is known more exactly what was in hand.
+    else if (before.turn === undefined && behalf !== undefined) stuck = { behalf };
+    if (!isBack && where !== undefined) error = toErrorData(new Error(`it ran ${where}`));
   };
 
   /** The delivery that a further one to the same activation joins. */
@@ -86,12 +99,12 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
   const planFlush = (): void => {
     isRoundPlanned = true;
     queueMicrotask(flush);
-    systemClock.soon(endRound);
+    clock.soon(endRound);
   };
   const endRound = (): void => {
     isRoundPlanned = outgoing.length > 0;
     if (!isRoundPlanned) return;
-    systemClock.soon(endRound);
+    clock.soon(endRound);
     flush();
   };
 

@@ -142,9 +142,11 @@ export class DeadLetterOffice implements DeadLetterActions {
       for (const [shard, there] of Map.groupBy(places, (place) => place.shard)) {
         for (let start = 0; start < there.length; start += lettersAtOnce) {
           const few = there.slice(start, start + lettersAtOnce).map(({ id }) => id);
-          const changed = await this.#alone(shard, () => this.#changeFew(action, shard, few, test));
-          this.#options.count(done, changed.length);
-          ids.push(...changed);
+          const onChanged = (changed: readonly string[]): void => {
+            this.#options.count(done, changed.length);
+            ids.push(...changed);
+          };
+          await this.#alone(shard, () => this.#changeFew(action, shard, few, test, onChanged));
         }
       }
     } catch (error) {
@@ -157,20 +159,27 @@ export class DeadLetterOffice implements DeadLetterActions {
     return ids;
   }
 
-  async #changeFew(action: Action, name: string, ids: readonly string[], test: Test): Promise<string[]> {
+  async #changeFew(
+    action: Action,
+    name: string,
+    ids: readonly string[],
+    test: Test,
+    onChanged: (ids: readonly string[]) => void,
+  ): Promise<void> {
     const shard = this.#options.shards.get(name);
     const epoch = shard?.view().epoch;
     if (shard === undefined || !shard.held) throw new Error(`shard ${name} is not held by this node`);
     const read = await Promise.all(ids.map((id) => this.#read(name, id)));
     const letters = read.filter((letter) => letter !== undefined).filter(test);
-    const left = [...letters];
-    while (left.length > 0) {
-      const few = left.splice(0, action === 'discard' ? left.length : batchLength(left.map(sizeOf)));
+    const sizes = letters.map(action === 'discard' ? () => 0 : sizeOf);
+    for (let start = 0; start < letters.length; ) {
+      const few = letters.slice(start, start + batchLength(sizes.slice(start)));
+      start += few.length;
       // A letter that was read under another lease may be somebody else's deed by now.
       const isOurs = shard.held && shard.view().epoch === epoch;
       if (!isOurs || !(await this.#commit(action, shard, few))) throw new Error(`shard ${name} was lost meanwhile`);
+      onChanged(few.map(({ envelope }) => envelope.id));
     }
-    return letters.map(({ envelope }) => envelope.id);
   }
 
   async #commit(action: Action, shard: Shard, letters: readonly DeadLetter[]): Promise<boolean> {

@@ -233,7 +233,7 @@ export class Intake {
   }
 
   #follows(writer: string, prev: number): boolean {
-    return isTaken(this.#takenBy(writer), prev) || this.#inHand.get(writer)?.has(prev) === true;
+    return isTaken(this.#takenBy(writer), prev) || this.#placeOf(writer, prev) !== undefined;
   }
 
   #handOn(writer: string, { entry, job }: Arrived): void {
@@ -286,8 +286,10 @@ export class Intake {
     this.#ingestInOrder(active);
     for (const { writer, missing } of gaps) {
       if (this.#early.get(writer)?.[0]?.entry.prev !== missing) continue;
+      const known = (n: number): boolean => isTaken(this.#takenBy(writer), n) || this.#placeOf(writer, n) !== undefined;
+      // Anything of it that waits, at the end of the gap or before.
       const comes = waiting.some(
-        (batch) => batch?.writer === writer && batch.entries.some((entry) => entry.n === missing),
+        (batch) => batch?.writer === writer && batch.entries.some(({ n }) => n <= missing && !known(n)),
       );
       if (comes) {
         this.#wakeAgain = true;

@@ -198,8 +198,8 @@ export class Shard {
       const onCommitted = (): void => {
         committed();
         const { id, replyTo } = envelope;
-        if (replyTo !== undefined || shardOfResult(id) !== undefined)
-          this.#options.onResult(id, { error: errorOfLetter(letter) });
+        const isAwaited = replyTo !== undefined || shardOfResult(id) !== undefined;
+        if (isAwaited && reason !== 'STALE_WRITER') this.#options.onResult(id, { error: errorOfLetter(letter) });
       };
       this.submit({ operations, mails: [mail], onCommitted });
     }

@@ -2,7 +2,7 @@
 
 import { setInterval as every, setTimeout as timer } from 'node:timers';
 import { setImmediate } from 'node:timers/promises';
-import { assign, fromPromise, setup } from 'xstate';
+import { assign, fromCallback, fromPromise, sendTo, setup } from 'xstate';
 import { z } from 'zod';
 import { defineActor, defineApp, type EventsOf, effect, perform } from '../../runtime/index.ts';
 
@@ -55,9 +55,13 @@ const messages = {
   fill: { payload: z.object({ mb: z.int() }), reply: z.object({ heldMb: z.int() }) },
   /** Begins work that is not to be run twice, after a hang of its first attempt. */
   start: { payload: z.object({ stumble: z.boolean() }) },
+  /** Sets a timer whose turn hangs. */
+  tick: { payload: z.object({}) },
+  /** Hands it to what the actor itself has running. */
+  feed: { payload: z.object({}) },
   /** Leaves it to code that goes on after the turn. */
   later: {
-    payload: z.object({ deed: z.enum(['fail', 'reject', 'throw', 'exit', 'loop', 'brood']) }),
+    payload: z.object({ deed: z.enum(['fail', 'reject', 'throw', 'exit', 'loop', 'brood', 'hoard']) }),
     reply: z.never(),
   },
 };
@@ -66,8 +70,19 @@ const chart = setup({
   types: { context: {} as { count: number; deed: string }, events: {} as EventsOf<typeof messages> },
   actors: {
     work: fromPromise(async () => undefined),
+    eater: fromCallback(({ receive }) => {
+      const waiting: (() => void)[] = [];
+      receive(() => waiting.shift()?.());
+      void (async () => {
+        for (;;) {
+          await new Promise<void>((resolve) => waiting.push(resolve));
+          deeds.loop();
+        }
+      })();
+    }),
     stray: fromPromise<void, { deed: string }>(async ({ input }) => {
       if (input.deed === 'loop') deeds.loop();
+      if (input.deed === 'hoard') deeds.hoard();
       if (input.deed === 'brood') {
         await setImmediate();
         deeds.loop();
@@ -113,6 +128,7 @@ const machine = chart.createMachine({
         return {};
       }),
     },
+    tick: '.ticking',
     later: { target: '.straying', actions: assign({ deed: ({ event }) => event.payload.deed }) },
   },
   states: {
@@ -122,6 +138,16 @@ const machine = chart.createMachine({
         src: 'work',
         onDone: { target: 'calm', actions: assign({ count: ({ context }) => context.count + 10 }) },
         onError: { target: 'calm', actions: assign({ count: ({ context }) => context.count + 100 }) },
+      },
+    },
+    ticking: {
+      after: {
+        20: {
+          actions: assign(() => {
+            deeds.loop();
+            return {};
+          }),
+        },
       },
     },
     straying: { invoke: { src: 'stray', input: ({ context }) => ({ deed: context.deed }) } },
@@ -147,8 +173,20 @@ const brooder = chart.createMachine({
 export const brooding = defineActor({ kind: 'brooding', messages, logic: brooder, persist: 'snapshot' });
 export const fleeting = defineActor({ kind: 'fleeting', messages, logic: brooder });
 
+/** Has a loop of its own, which hangs on what messages bring it. */
+const eater = chart.createMachine({
+  context: { count: 0, deed: '' },
+  invoke: { id: 'eater', src: 'eater' },
+  on: {
+    add: { actions: perform(() => effect.reply({ count: 0 })) },
+    feed: { actions: sendTo('eater', { type: 'job' }) },
+  },
+});
+export const eating = defineActor({ kind: 'eating', messages, logic: eater, persist: 'snapshot' });
+
 export default defineApp({
   tree: [
+    { id: 'eating', strategy: 'dynamic', onDemand: true, child: { actor: eating } },
     { id: 'brooding', strategy: 'dynamic', onDemand: true, child: { actor: brooding } },
     { id: 'fleeting', strategy: 'dynamic', onDemand: true, child: { actor: fleeting } },
     { id: 'unruly', strategy: 'dynamic', onDemand: true, child: { actor: unruly } },

@@ -232,44 +232,41 @@ test(
   },
 );
 
-for (const [deed, when] of [
-  ['loop', 'at once'],
-  ['brood', 'after an await'],
+for (const [deed, when, how] of [
+  ['loop', 'hangs its thread at once', /^.*thread (\d+) hung and was ended: it ran loop \(unruly\.ts:/],
+  ['brood', 'hangs its thread after an await', /^.*thread (\d+) hung and was ended: it ran loop \(unruly\.ts:/],
+  ['tick', 'hangs its thread by a timer', /^timer .*thread (\d+) hung and was ended: it ran loop \(unruly\.ts:/],
+  ['hoard', 'fills a heap at once', /^.*thread (\d+) was lost \(out-of-memory\)/],
 ] as const)
-  test(
-    `work that a message left, and that hangs its thread ${when}, is tried again alone, and given up`,
-    slow,
-    async (t) => {
-      const scene = await stage(t, 'kept', { watchdogMs: 500 });
-      const { world, culprit, neighbour, stranger } = scene;
-      const { runtime, tree } = world;
-      const budgets = () => ['/', '/kept', '/system/threads'].map((path) => tree.supervisor(path)?.budgetLeft);
-      const before = budgets();
-      // Its turn is committed; what it invokes hangs, then and in each further life.
-      await world.messaging.tell({ to: culprit, type: 'later', payload: { deed }, delivery: 'at-least-once' });
-      await until('the quarantine', async () => runtime.inspection.threads().find(({ quarantine }) => quarantine));
-      await until(neighbour, async () => ((await scene.add(neighbour).catch(() => 0)) === 2 ? true : undefined));
-      const letter = await until(
-        'a dead letter',
-        async () => (await runtime.inspection.deadLetters({ limit: 10 })).items[0],
-      );
-      assert.deepEqual([letter.address, letter.type, letter.reason], [culprit, 'later', 'WORK_FAILED']);
-      const hung = letter.errors.map(({ message }) =>
-        /thread (\d+) hung and was ended: it ran loop \(unruly\.ts:/.exec(message),
-      );
-      assert.deepEqual(
-        hung.map((found) => Number(found?.[1]) > 2),
-        [false, true, true, true, true],
-        JSON.stringify(letter.errors),
-      );
-      // It lives on, among others, with what it had.
-      await until(culprit, async () => ((await scene.add(culprit).catch(() => 0)) >= 2 ? true : undefined));
-      assert.ok((await runtime.inspection.actor(culprit)).thread <= 2);
-      assert.deepEqual([await scene.incarnation(neighbour), await scene.incarnation(stranger)], [2, 1]);
-      assert.deepEqual(budgets(), before);
-      await world.close();
-    },
-  );
+  test(`work that a message left, and that ${when}, is tried again alone, and given up`, slow, async (t) => {
+    const scene = await stage(t, 'kept', { watchdogMs: 500, heapLimitMb: 64 });
+    const { world, culprit, neighbour, stranger } = scene;
+    const { runtime, tree } = world;
+    const budgets = () => ['/', '/kept', '/system/threads'].map((path) => tree.supervisor(path)?.budgetLeft);
+    const before = budgets();
+    // Its turn is committed; what it invokes hangs, then and in each further life.
+    const deedOf = deed === 'tick' ? { type: deed, payload: {} } : { type: 'later', payload: { deed } };
+    await world.messaging.tell({ to: culprit, ...deedOf, delivery: 'at-least-once' });
+    await until('the quarantine', async () => runtime.inspection.threads().find(({ quarantine }) => quarantine));
+    await until(neighbour, async () => ((await scene.add(neighbour).catch(() => 0)) === 2 ? true : undefined));
+    const letter = await until(
+      'a dead letter',
+      async () => (await runtime.inspection.deadLetters({ limit: 10 })).items[0],
+    );
+    assert.deepEqual([letter.address, letter.reason], [culprit, 'WORK_FAILED']);
+    const hung = letter.errors.map(({ message }) => how.exec(message));
+    assert.deepEqual(
+      hung.map((found) => Number(found?.[1]) > 2),
+      [false, true, true, true, true],
+      JSON.stringify(letter.errors),
+    );
+    // It lives on, among others, with what it had.
+    await until(culprit, async () => ((await scene.add(culprit).catch(() => 0)) >= 2 ? true : undefined));
+    assert.ok((await runtime.inspection.actor(culprit)).thread <= 2);
+    assert.deepEqual([await scene.incarnation(neighbour), await scene.incarnation(stranger)], [2, 1]);
+    assert.deepEqual(budgets(), before);
+    await world.close();
+  });
 
 for (const kind of ['brooding', 'fleeting'])
   test(
@@ -299,6 +296,22 @@ for (const kind of ['brooding', 'fleeting'])
       await world.close();
     },
   );
+
+test('a loop of its own that hangs on what messages bring it parks no actor', slow, async (t) => {
+  const { world } = await stage(t, 'kept', { watchdogMs: 500 });
+  const { messaging, runtime } = world;
+  const to = '/eating/a';
+  const isBack = () =>
+    until('its next life', async () => messaging.ask({ to, type: 'add', payload: {} }).catch(() => undefined));
+  const ends = () => runtime.inspection.threads().reduce((sum, { exits }) => sum + exits, 0);
+  await isBack();
+  for (const n of [1, 2, 3]) {
+    await messaging.tell({ to, type: 'feed', payload: {}, delivery: 'at-least-once' });
+    await until('the end of a thread', async () => (ends() === n ? true : undefined));
+    await isBack();
+  }
+  await world.close();
+});
 
 test('what a message begins in quarantine runs, once its actor is among the others again', slow, async (t) => {
   const { world, culprit, add } = await stage(t, 'kept', { watchdogMs: 500 });

@@ -1,6 +1,7 @@
 /** Threads that die, hang or run out of memory: what the slots report, and that nothing else is touched. */
 
 import assert from 'node:assert/strict';
+import { Session } from 'node:inspector';
 import { after, test } from 'node:test';
 import { systemClock } from '../../runtime/clock.ts';
 import { createHosts, type Hosts, type HostsOptions } from '../../runtime/host/hosts.ts';
@@ -114,6 +115,24 @@ test('the hang of the fault door is charged to no turn', async () => {
   const { error, ...rest } = await exit();
   assert.deepEqual(rest, { slot: 1, incarnation: 1, cause: 'hung' });
   assert.match(error?.message ?? '', /^it ran hang \(host-core\.ts:\d+\)/);
+});
+
+test('a hang ends its thread although a debugger is attached to it', async () => {
+  const { hosts, ledger, feed, exit } = slotsOf({ watchdogMs: 400 });
+  const debugging = new Session();
+  debugging.connect();
+  try {
+    debugging.on('NodeWorker.attachedToWorker', ({ params: { sessionId } }) =>
+      debugging.post('NodeWorker.sendMessageToWorker', { sessionId, message: '{"id":1,"method":"Debugger.enable"}' }),
+    );
+    debugging.post('NodeWorker.enable', { waitForDebuggerOnStart: false });
+    await hosts.start(1);
+    ledger();
+    feed('hang');
+    assert.equal((await exit()).cause, 'hung');
+  } finally {
+    debugging.disconnect();
+  }
 });
 
 test('a heap that runs full ends its thread, not the process', async () => {

@@ -14,8 +14,8 @@ import { createVirtualClock } from '../../runtime/testing/index.ts';
 
 const writer = nodeWriter(7);
 
-/** An intake whose takes are committed when the test says so. */
-function taking() {
+/** An intake whose takes are committed when the test says so. `newestFirst`: the transport keeps no order. */
+function taking(newestFirst = false) {
   const jobs: { job: TransportJob; active: boolean }[] = [];
   const acknowledged: string[] = [];
   const inCommit: ChannelPlace[] = [];
@@ -25,7 +25,8 @@ function taking() {
     add: (_shard, data) =>
       Promise.resolve(void jobs.push({ job: { id: String(jobs.length + 1), data }, active: false })),
     fetch: () => {
-      const next = jobs.find(({ active }) => !active);
+      const waits = ({ active }: { readonly active: boolean }) => !active;
+      const next = newestFirst ? jobs.findLast(waits) : jobs.find(waits);
       if (next) next.active = true;
       return Promise.resolve(next?.job);
     },
@@ -65,9 +66,11 @@ function taking() {
     lost,
     isTaken: (n: number) => isTaken(intake.marksAfter([{ writer, n: 0, prev: 0 }]).get(writer) ?? [], n),
     /** One job with these numbers, each the successor of the number before it. */
-    async arrives(numbers: readonly number[]) {
-      const entries = numbers.map((n) => encodeEntry(n, n - 1, JSON.stringify({ id: `m${n}` } as Envelope)));
-      await transport.add('s0', encodeBatch(writer, entries));
+    async arrives(...batches: readonly (readonly number[])[]) {
+      for (const numbers of batches) {
+        const entries = numbers.map((n) => encodeEntry(n, n - 1, JSON.stringify({ id: `m${n}` } as Envelope)));
+        await transport.add('s0', encodeBatch(writer, entries));
+      }
       intake.wake();
       await settle();
     },
@@ -93,6 +96,14 @@ describe('a gap that is being written off', () => {
     await arrives([2, 5]);
     assert.deepEqual(handedOn, [1, 6]);
     assert.deepEqual(acknowledged.toSorted(), ['1', '2', '3', '4']);
+  });
+
+  test('takes nothing that still waits, wherever in the gap', async () => {
+    const { arrives, handedOn, lost } = taking(true);
+    await arrives([1]);
+    await arrives([2, 3], [6]);
+    assert.deepEqual(handedOn, [1, 2, 3, 6]);
+    assert.deepEqual(lost, [[3, 5]]);
   });
 
   test('hands on in order, and acknowledges only what is taken, however copies and commits interleave', async () => {

@@ -9,7 +9,6 @@ import { createVirtualClock } from '../../runtime/testing/index.ts';
 
 const a = '/work/a' as Address;
 const b = '/work/b' as Address;
-const own = { activation: 1, sent: false };
 
 /** With one thread to give. */
 function quarantine() {
@@ -50,16 +49,28 @@ describe('the quarantine', () => {
     assert.equal(await kept.threadFor(a), undefined, 'it is suspected no more');
   });
 
-  test('condemns a life that hung of itself twice within a while, and forgets a hang after it', async () => {
+  test('a life that ends its thread of itself twice within a while was tried; not where a message may stand behind it', async () => {
     const { clock, kept } = quarantine();
-    assert.equal(kept.blame(a, 1, own), false);
+    const blame = (hadMail = false): boolean => kept.blame(a, 1, 'i', hadMail);
+    assert.equal(blame(), false);
     await clock.advance(defaults.hangMemoryMs);
-    assert.equal(kept.blame(a, 1, own), false);
-    // Of this one it is not known that no message stands behind it.
-    assert.equal(kept.blame(a, 1, undefined), false);
+    assert.equal(blame(), false, 'the first is forgotten');
+    assert.equal(blame(true), false);
     await clock.advance(defaults.hangMemoryMs - 1);
-    assert.equal(kept.blame(a, 1, own), true);
-    kept.parked(a);
-    assert.equal(kept.blame(a, 1, own), false, 'somebody has looked meanwhile');
+    assert.equal(blame(), true);
+    kept.condemn(a, 'it hung');
+    assert.equal(kept.takeCondemned(a), 'it hung');
+    assert.equal(kept.takeCondemned(a), undefined);
+    assert.equal(kept.suspectOf(a), undefined);
+    assert.equal(blame(), false, 'somebody has looked meanwhile');
+  });
+
+  test('clears what it is told to, and nothing that came in its place', () => {
+    const { kept } = quarantine();
+    kept.suspect(a, { by: 'message', id: 'm' });
+    kept.clear(a, 'i');
+    assert.deepEqual(kept.suspectOf(a), { by: 'message', id: 'm' });
+    kept.clear(a, 'm');
+    assert.equal(kept.suspectOf(a), undefined);
   });
 });
