@@ -31,7 +31,9 @@ export function parkedCommand(): Command {
 function printParked(parked: readonly ParkedView[]): void {
   print(parkedTable(parked));
   if (parked.some(({ hold }) => hold?.why === 'unreadable'))
-    say('an unreadable snapshot waits for code that fits it; see what breaks with: troupe upgrade check');
+    say(
+      'what cannot be brought to life waits; tried again by: troupe resume ADDRESS; of snapshots: troupe upgrade check',
+    );
 }
 
 function parkedTable(parked: readonly ParkedView[]): string {

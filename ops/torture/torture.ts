@@ -298,6 +298,11 @@ class Torture {
       return { verdict: 'unknown', reason: `the node ended by itself ${ownDeaths} times; its log says why` };
     const missed = sorts.filter((sort) => this.kills[sort].done === 0);
     if (missed.length > 0) return { verdict: 'unknown', reason: `no kill of ${missed.join(', ')} was done` };
+    if (judgement.deadLetters > 0)
+      return {
+        verdict: 'unknown',
+        reason: `${judgement.deadLetters} dead letters, though no message of a torture does harm; its history names them`,
+      };
     if (this.redeliveries === 0)
       return {
         verdict: 'unknown',

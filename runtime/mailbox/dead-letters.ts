@@ -118,17 +118,18 @@ export function lostLetter(shard: string, writer: string, upTo: number, atMs: nu
   };
 }
 
-/** What removes the oldest letters of a shard beyond its bound; `more` when another round is needed. */
+/** What removes the oldest letters of a shard beyond its bound, and which; `more` when another round is needed. */
 export async function discardOldestLetters(
   store: ShardStore,
   shard: string,
-): Promise<{ readonly operations: StoreOperation[]; readonly more: boolean }> {
+): Promise<{ readonly operations: StoreOperation[]; readonly ids: string[]; readonly more: boolean }> {
   const excess = (await store.rankedCount(shard, 'dead')) - limits.deadLettersPerShard;
-  if (excess <= 0) return { operations: [], more: false };
+  if (excess <= 0) return { operations: [], ids: [], more: false };
   const count = Math.min(excess, limits.batchEnvelopes);
   const oldest = await store.ranked(shard, 'dead', Number.MAX_SAFE_INTEGER, count);
   return {
     operations: oldest.flatMap(({ member }) => discardOperations(member)),
+    ids: oldest.map(({ member }) => member),
     more: excess > oldest.length,
   };
 }

@@ -48,10 +48,11 @@ export class Housekeeping {
     if (!this.#lettered) return;
     this.#lettered = false;
     const { engine, shard, log, commit } = this.#options;
-    const { operations, more } = await discardOldestLetters(engine.store, shard);
+    const { operations, ids, more } = await discardOldestLetters(engine.store, shard);
     this.#lettered ||= more;
     if (operations.length === 0 || !current()) return;
-    log.warn({ shard }, 'the oldest dead letters were discarded');
+    const audit = { audit: true, action: 'dead-letters.discard', by: 'retention' };
+    log.warn({ ...audit, shard, changed: ids.length, ids }, 'the oldest dead letters were discarded');
     commit(operations);
   }
 

@@ -287,6 +287,8 @@ describe('the admin edge', () => {
       assert.match(text, /^troupe_supervisor_restarts\{supervisor="\/ledger"\} 7$/m);
       assert.match(text, /^troupe_thread_running\{thread="2"\} 0$/m);
       assert.match(text, /^troupe_thread_exits_total\{thread="1"\} 3$/m);
+      assert.match(text, /^troupe_thread_lag_seconds\{thread="1"\} 0.002$/m);
+      assert.match(text, /^troupe_thread_heap_used_bytes\{thread="1"\} 1000$/m);
       assert.match(text, /^troupe_thread_heap_limit_bytes\{thread="1"\} 4000$/m);
       assert.match(text, /^troupe_tells_total 3$/m);
       assert.match(text, /^# TYPE troupe_passivations_total counter\ntroupe_passivations_total 0$/m);
