@@ -41,7 +41,6 @@ async function findsIt(t: TestContext, engine: string): Promise<void> {
   ];
   const accepted = (await Promise.allSettled(sent)).map(({ status }) => status === 'fulfilled');
   t.diagnostic(`${accepted.filter(Boolean).length} of ${accepted.length} were acknowledged before the first death`);
-  assert.equal(accepted[0], true, 'the deadly one is accepted');
 
   let lives = 1;
   let letters: readonly DeadLetterView[] = [];
