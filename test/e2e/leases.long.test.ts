@@ -152,7 +152,10 @@ async function stopAtJoining(bed: LapsingEngine): Promise<void> {
   const late = startNode(other, bed.url, ['--namespace', namespace]);
   const { grpc } = await late.ready();
   early.child.kill('SIGCONT');
-  assert.equal(await early.ended, 6, early.told());
+  const code = await early.ended;
+  // Stopped between its entry and the answer to it, it hears no answer in time and does not start.
+  const isUnheard = code === 1 && /did not answer/.test(early.told());
+  assert.ok(code === 6 || isUnheard, `${code}: ${early.told()}`);
   const client = connect(grpc);
   const answer = await client.ask({ to: '/ledger/k', type: 'append', payload: { sender: 's', n: 1 } });
   client.close();
