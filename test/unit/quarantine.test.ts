@@ -7,8 +7,8 @@ import type { Address } from '../../runtime/index.ts';
 import { defaults } from '../../runtime/limits.ts';
 import { createVirtualClock } from '../../runtime/testing/index.ts';
 
-const a = '/work/a' as Address;
-const b = '/work/b' as Address;
+const a = '/tasks/a' as Address;
+const b = '/tasks/b' as Address;
 
 /** With one thread to give. */
 function quarantine() {

@@ -11,6 +11,7 @@ import type { Stepper, Turn } from '../../runtime/activation/stepper.ts';
 import { type ActorDefinition, defineActor } from '../../runtime/define-actor.ts';
 import { encodeActorRecord } from '../../runtime/mailbox/actor-record.ts';
 import { createVirtualClock } from '../../runtime/testing/clock.ts';
+import { quiet } from '../support/quiet-hooks.ts';
 import { replaced } from '../support/replaced.ts';
 
 const events = ['e0', 'e1', 'e2'] as const;
@@ -100,15 +101,6 @@ const define = (logic: AnyStateMachine, rest: Partial<ActorDefinition> = {}): Ac
   ...rest,
 });
 
-const quiet = {
-  onEvent() {},
-  onEffect() {},
-  onUnaddressed() {},
-  onLog() {},
-  onSaturated() {},
-  within: (_: unknown, task: () => void) => task(),
-  newId: () => '',
-};
 const stepperOf = (definition: ActorDefinition): Stepper =>
   createProgram(definition).stepper(quiet, createVirtualClock(), '/random#1');
 

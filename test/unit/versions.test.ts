@@ -11,17 +11,9 @@ import { createMemorySpace, type MemorySpace } from '../../runtime/engines/index
 import { defineActor, type ErrorReason, type Messaging, TroupeError } from '../../runtime/index.ts';
 import { decodeActorRecord, encodeActorRecord } from '../../runtime/mailbox/actor-record.ts';
 import { createVirtualClock } from '../../runtime/testing/clock.ts';
+import { quiet } from '../support/quiet-hooks.ts';
 import { eventually, startWorld, type World } from '../support/world.ts';
 
-const quiet = {
-  onEvent() {},
-  onEffect() {},
-  onUnaddressed() {},
-  onLog() {},
-  onSaturated() {},
-  within: (_: unknown, task: () => void) => task(),
-  newId: () => '',
-};
 const stepperOf = (definition: ActorDefinition): Stepper =>
   createProgram(definition).stepper(quiet, createVirtualClock(), '/x#1');
 
