@@ -64,6 +64,10 @@ export class Nemesis {
     this.#over = true;
   }
 
+  get finished(): boolean {
+    return this.#over;
+  }
+
   /** Waits until the system has recovered from every fault; resolves whether it has. */
   async healed(withinMs: number): Promise<boolean> {
     const giveUp = this.#options.clock.after(withinMs, () => this.#ending.abort(), { keepAlive: true });

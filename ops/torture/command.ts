@@ -21,7 +21,7 @@ const engineForm = /^(embedded|memory|redis|rediss?:\/\/.+|postgres(ql)?:\/\/.+)
 export function tortureCommand(): Command {
   return new Command('torture')
     .description('kill actors, threads, the process and the engine under load, then see whether anything was lost')
-    .option('--minutes <number>', 'how long to kill', '10')
+    .option('--minutes <number>', 'how long to kill; up to 3 minutes more while no message came twice', '10')
     .option(
       '--engine <engine>',
       'embedded, redis (a server of its own), or redis://… or postgres://…, which are not killed; memory, which loses',

@@ -7,8 +7,8 @@
  * Invariants:
  * 1. Sender and judge are another process than the torturer and the node, and note what was acknowledged themselves.
  * 2. However a run ends, what it started is ended: by itself, or by the watchdog beside it.
- * 3. Kills that met no repeated message show nothing of once-ness: the verdict is then unknown. So it is where a sort
- *    of kill never happened.
+ * 3. Kills that met no repeated message show nothing of once-ness: they go on for a while, and where still none came
+ *    the verdict is unknown. So it is where a sort of kill never happened.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
@@ -53,6 +53,9 @@ const settleMaxMs = 30_000;
 const restMaxMs = 10 * 60_000;
 const settleMinMs = 20_000;
 const healMs = 60_000;
+/** A run without a repeated message shows nothing of once-ness: it goes on for so many rounds more. */
+const furtherRoundsMax = 6;
+const furtherRoundMaxMs = 30_000;
 /** Of the starts after a kill: how many are cut off by another kill, and when at the latest. */
 const startsCutShare = 0.3;
 const cutStartMaxMs = 2_000;
@@ -145,7 +148,7 @@ class Torture {
 
   /** All stages in their order. */
   async drive(): Promise<{ verdict: RunVerdict; reason?: string }> {
-    const { clock, signal, seed, engine, runMs, random, say } = this.#options;
+    const { clock, signal, seed, engine, random, say } = this.#options;
     const namespace = `torture_${random.nonce().slice(0, 12)}`;
     if (engine.includes('://')) this.left = `the namespace ${namespace} in the engine`;
     say(`torture: seed ${seed}, starting a node of its own on ${engine.replace(/:\/\/.*@/, '://…@')}`);
@@ -183,11 +186,7 @@ class Torture {
       onRecovered: () => undefined,
     });
     this.#nemesis = nemesis;
-    const firing = nemesis.run(planKills(runMs, sorts, chanceOf(seed, 'kills')));
-    // Kills that were held up may go on for half as long again.
-    const overdue = clock.after(runMs * 1.5, () => nemesis.finish());
-    await Promise.all([firing, wait(clock, runMs, signal)]);
-    overdue();
+    await this.#kill(system, nemesis, sorts);
     const healed = (await nemesis.healed(healMs)) && (await system.admin.isReady());
     if (!healed) {
       const open = this.firings.filter(
@@ -204,6 +203,25 @@ class Torture {
     await this.#tally.read(system);
     this.judgement = judged.judgement;
     return this.#verdict(judged.judgement, sorts);
+  }
+
+  /** Kills as long as was asked, and in further rounds as long as no message came twice. */
+  async #kill(system: System, nemesis: Nemesis, sorts: readonly KillSort[]): Promise<void> {
+    const { clock, signal, seed, engine, runMs, say } = this.#options;
+    const chance = chanceOf(seed, 'kills');
+    // In memory, a killed process takes its mail with it.
+    const rounds = engine === 'memory' ? 1 : 1 + furtherRoundsMax;
+    for (let round = 0; round < rounds; round += 1) {
+      const roundMs = round === 0 ? runMs : Math.min(runMs, furtherRoundMaxMs);
+      const firing = nemesis.run(planKills(roundMs, sorts, chance));
+      // Kills that were held up may go on for half as long again.
+      const overdue = clock.after(roundMs * 1.5, () => nemesis.finish());
+      await Promise.all([firing, wait(clock, roundMs, signal)]);
+      overdue();
+      if (system.up) await this.#tally.read(system);
+      if (this.redeliveries > 0 || nemesis.finished) return;
+      if (round + 1 < rounds) say('no message came twice yet; the kills go on');
+    }
   }
 
   /** Ends all that the run began, in any state. */

@@ -5,10 +5,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { DeadLetterDetail, DeadLetterOutcome, DeadLetterView } from '../../runtime/messaging.ts';
 import { CommandLine } from '../support/cli.ts';
 
-const ledgerApp = new URL('../apps/ledger.ts', import.meta.url).pathname;
+const ledgerApp = fileURLToPath(new URL('../apps/ledger.ts', import.meta.url));
 const slow = { timeout: 120_000 };
 
 describe('the commands for dead letters', slow, () => {

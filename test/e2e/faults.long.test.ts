@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { TreeNode } from '../../ops/cli/tree.ts';
 import type { OperationRecord } from '../../ops/faults/history.ts';
 import type { RunReport } from '../../ops/faults/report.ts';
@@ -15,7 +16,7 @@ import { type FaultsLine, faultsLine, runFaults, small, write } from '../support
 import { ledgerApp } from '../support/node-process.ts';
 
 const slow = { timeout: 180_000 };
-const scenario = (name: string): string => new URL(`../faults/${name}.yaml`, import.meta.url).pathname;
+const scenario = (name: string): string => fileURLToPath(new URL(`../faults/${name}.yaml`, import.meta.url));
 
 function reportIn(folder: string): RunReport {
   return JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8')) as RunReport;

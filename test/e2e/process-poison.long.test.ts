@@ -2,13 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { type Client, connect } from '../../gateway/client.ts';
 import type { DeadLetterView } from '../../runtime/messaging.ts';
 import { CommandLine } from '../support/cli.ts';
 import { startNode } from '../support/node-process.ts';
 import { redisMissing, startRedis } from '../support/redis.ts';
 
-const app = new URL('../apps/deadly.ts', import.meta.url).pathname;
+const app = fileURLToPath(new URL('../apps/deadly.ts', import.meta.url));
 const attempts = 5;
 /** It is not named before the node has died twice. */
 const mostLives = attempts + 4;

@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { SubtreeOutcome } from '../../supervisors/index.ts';
 import { CommandLine } from '../support/cli.ts';
 
-const ledgerApp = new URL('../apps/ledger.ts', import.meta.url).pathname;
+const ledgerApp = fileURLToPath(new URL('../apps/ledger.ts', import.meta.url));
 const slow = { timeout: 120_000 };
 
 describe('the commands for parts of the tree', slow, () => {

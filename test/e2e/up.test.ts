@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { connect } from '../../gateway/client.ts';
 import type { TreeNode } from '../../ops/cli/tree.ts';
 import { isAlive } from '../../ops/process-identity.ts';
 import { CommandLine } from '../support/cli.ts';
 
-const ledgerApp = new URL('../apps/ledger.ts', import.meta.url).pathname;
+const ledgerApp = fileURLToPath(new URL('../apps/ledger.ts', import.meta.url));
 const slow = { timeout: 120_000 };
 
 /** Asks until it is so, for 20 s at most. */

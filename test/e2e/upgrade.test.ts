@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { type BreakGroup, textOfUpgrade, type UpgradeReport } from '../../ops/upgrade/report.ts';
@@ -17,7 +18,7 @@ import { layPostgresData } from '../support/postgres-data.ts';
 import { redisMissing, startRedis, type TestRedis } from '../support/redis.ts';
 import { mailOrder, markTaken, type StoredOrder, setAside, shards, storeOrders } from '../support/stored-orders.ts';
 
-const appOf = (name: string): string => new URL(`../apps/${name}.ts`, import.meta.url).pathname;
+const appOf = (name: string): string => fileURLToPath(new URL(`../apps/${name}.ts`, import.meta.url));
 const next = ['--app', appOf('orders-next'), '--namespace', 'shop'];
 
 interface Shop {

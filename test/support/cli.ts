@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import type { NodeFile } from '../../ops/node-file.ts';
 
 export interface CommandResult {
@@ -14,7 +15,7 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-const main = new URL('../../ops/cli/main.ts', import.meta.url).pathname;
+const main = fileURLToPath(new URL('../../ops/cli/main.ts', import.meta.url));
 
 /** A data folder, and the command line that works on it. Its end kills what still uses the folder, and removes it. */
 export class CommandLine implements AsyncDisposable {

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { type Client, connect } from '../../gateway/client.ts';
 import { findNode } from '../../ops/node-file.ts';
 import { type Engine, openEngine } from '../../runtime/engines/index.ts';
@@ -28,7 +29,7 @@ const shards = 16;
 /** Acknowledged and not handled when the node dies, at least. */
 const backlogMin = 500;
 
-const app = new URL('../apps/ledger.ts', import.meta.url).pathname;
+const app = fileURLToPath(new URL('../apps/ledger.ts', import.meta.url));
 
 interface Entry {
   readonly sender: string;

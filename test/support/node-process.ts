@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { connect } from '../../gateway/client.ts';
 import type { NodeFile } from '../../ops/node-file.ts';
 import { findNode } from '../../ops/node-file.ts';
 import type { CommandLine } from './cli.ts';
 import { eventually } from './eventually.ts';
 
-export const ledgerApp = new URL('../apps/ledger.ts', import.meta.url).pathname;
+export const ledgerApp = fileURLToPath(new URL('../apps/ledger.ts', import.meta.url));
 
 export interface NodeProcess {
   readonly cli: CommandLine;

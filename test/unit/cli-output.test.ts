@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { pairs, table } from '../../ops/cli/output.ts';
 import { createProgram } from '../../ops/cli/program.ts';
 import { drawTree, stateText, type TreeNode } from '../../ops/cli/tree.ts';
 
-const main = new URL('../../ops/cli/main.ts', import.meta.url).pathname;
+const main = fileURLToPath(new URL('../../ops/cli/main.ts', import.meta.url));
 
 function troupe(...words: string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync(process.execPath, [main, ...words], { encoding: 'utf8', timeout: 60_000 });

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type HuntReport, hunt, shrunkFailure } from '../../ops/simulate/hunt.ts';
 import { planOf } from '../../ops/simulate/plan.ts';
@@ -17,7 +18,7 @@ import { systemClock } from '../../runtime/clock.ts';
 const run = promisify(execFile);
 /** Seeds in which each plant has to show. */
 const seeds = Array.from({ length: 12 }, (_, index) => index + 1);
-const troupe = new URL('../../troupe', import.meta.url).pathname;
+const troupe = fileURLToPath(new URL('../../troupe', import.meta.url));
 
 /** Runs the command line; an exit other than 0 is an answer too. */
 async function commandLine(...given: string[]): Promise<{ readonly code: number; readonly stdout: string }> {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { checkUpgrade } from '../../ops/upgrade/check.ts';
@@ -35,7 +36,7 @@ const check = (engine: Engine, app = 'orders-next') =>
     },
     namespace: 'world',
     shards: 16,
-    app: new URL(`../apps/${app}.ts`, import.meta.url).pathname,
+    app: fileURLToPath(new URL(`../apps/${app}.ts`, import.meta.url)),
     application: {},
     turnLimitMs: 5_000,
     examples: 200,
