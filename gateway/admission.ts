@@ -18,7 +18,7 @@ export interface RawMessage {
   /** A JSON value … */
   readonly payload?: unknown;
   /** … or JSON text in UTF-8. */
-  readonly payloadJson?: Uint8Array;
+  readonly payloadJson?: Uint8Array | undefined;
   /** An upper bound of the payload's size that the edge knows already, in bytes. */
   readonly payloadAtMostBytes?: number;
   readonly delivery?: unknown;
@@ -58,20 +58,17 @@ export function admit(raw: RawMessage): AdmittedMessage {
   if (delivery === 'at-most-once' && (delayMs !== undefined || idempotencyKey !== undefined))
     throw invalid('delivery', 'what has a delay or an idempotency key is durable: leave it out, or say at-least-once');
   const timeoutMs = timeoutOf(raw.timeoutMs);
-  const payload = payloadOf(raw);
-  return {
-    message: {
-      to,
-      type,
-      payload,
-      ...(delivery === undefined ? {} : { delivery }),
-      ...(headers === undefined ? {} : { headers }),
-      ...(priority === undefined ? {} : { priority }),
-      ...(delayMs === undefined ? {} : { delayMs }),
-      ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-    },
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  const message: { -readonly [Field in keyof OutgoingMessage]: OutgoingMessage[Field] } = {
+    to,
+    type,
+    payload: payloadOf(raw),
   };
+  if (delivery !== undefined) message.delivery = delivery;
+  if (headers !== undefined) message.headers = headers;
+  if (priority !== undefined) message.priority = priority;
+  if (delayMs !== undefined) message.delayMs = delayMs;
+  if (idempotencyKey !== undefined) message.idempotencyKey = idempotencyKey;
+  return timeoutMs === undefined ? { message } : { message, timeoutMs };
 }
 
 /** The error of a single wrong field. */

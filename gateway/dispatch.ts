@@ -12,7 +12,7 @@ import type { Json } from '../runtime/envelope.ts';
 import { TroupeError, toErrorData } from '../runtime/errors.ts';
 import { defaults } from '../runtime/limits.ts';
 import { type Log, silentLog } from '../runtime/log.ts';
-import type { CancelSignal, Messaging, TaskView } from '../runtime/messaging.ts';
+import type { AskOptions, CancelSignal, Messaging, TaskView } from '../runtime/messaging.ts';
 import { admit, admitTaskId, expired, type RawMessage } from './admission.ts';
 
 export interface DispatchOptions {
@@ -61,6 +61,9 @@ export function createDispatch(options: DispatchOptions): Dispatch {
     log.error({ err: thrown }, 'a message failed in an unexpected way');
     return TroupeError.from(data);
   };
+  const failTyped = (thrown: unknown): never => {
+    throw typed(thrown);
+  };
 
   return {
     connect(connection) {
@@ -74,18 +77,22 @@ export function createDispatch(options: DispatchOptions): Dispatch {
       };
       return {
         tell: (raw) => orTyped(() => messaging.tell(admitOne(raw).message)),
-        ask: (raw, context = {}) =>
-          orTyped(() => {
+        ask(raw, context = {}) {
+          try {
             const { message, timeoutMs = defaults.askTimeoutMs } = admitOne(raw);
-            const remainingMs = context.remainingMs ?? Number.POSITIVE_INFINITY;
+            const { remainingMs = Number.POSITIVE_INFINITY, signal, onChunk } = context;
             if (remainingMs <= 0) throw expired();
-            if (context.signal?.aborted) throw new TroupeError('CANCELLED', 'the caller cancelled');
-            return messaging.ask(message, {
+            if (signal?.aborted) throw new TroupeError('CANCELLED', 'the caller cancelled');
+            const options: { -readonly [Field in keyof AskOptions]: AskOptions[Field] } = {
               timeoutMs: Math.min(timeoutMs, remainingMs),
-              ...(context.signal === undefined ? {} : { signal: context.signal }),
-              ...(context.onChunk === undefined ? {} : { onChunk: context.onChunk }),
-            });
-          }),
+            };
+            if (signal !== undefined) options.signal = signal;
+            if (onChunk !== undefined) options.onChunk = onChunk;
+            return messaging.ask(message, options).catch(failTyped);
+          } catch (thrown) {
+            return Promise.reject(typed(thrown));
+          }
+        },
         submit: (raw) =>
           orTyped(() => {
             const { message, timeoutMs } = admitOne(raw);

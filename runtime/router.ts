@@ -96,7 +96,16 @@ export class Router {
     return { messageId: envelope.id };
   }
 
-  async ask(message: OutgoingMessage, options: AskOptions = {}, from?: Address): Promise<Json> {
+  ask(message: OutgoingMessage, options: AskOptions = {}, from?: Address): Promise<Json> {
+    try {
+      return this.#ask(message, options, from);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** @throws what refuses it before it is open */
+  #ask(message: OutgoingMessage, options: AskOptions, from: Address | undefined): Promise<Json> {
     const { asks, clock, directory, random } = this.#options;
     const timeoutMs = boundedTimeoutMs(options.timeoutMs);
     const to = this.#admit(message, from);

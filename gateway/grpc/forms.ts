@@ -72,19 +72,20 @@ export function rawOf(request: TellRequest | AskRequest | StreamRequest | Submit
   const timeout = 'timeout' in request ? request.timeout : undefined;
   const delivery = 'delivery' in request ? request.delivery : Delivery.DELIVERY_UNSPECIFIED;
   const delay = 'delay' in request ? request.delay : undefined;
+  const { to, type, headers, from, idempotencyKey } = request;
   return {
-    to: request.to,
-    type: request.type,
-    ...(payload?.$case === 'json' ? { payloadJson: payload.json } : {}),
+    to,
+    type,
+    payloadJson: payload?.$case === 'json' ? payload.json : undefined,
     // A Value without a kind is what some clients send for null.
-    ...(payload?.$case === 'value' ? { payload: payload.value === undefined ? null : payload.value } : {}),
+    payload: payload?.$case === 'value' ? (payload.value ?? null) : undefined,
     delivery: delivery in deliveries ? deliveries[delivery] : delivery,
     priority: request.priority in priorities ? priorities[request.priority] : request.priority,
-    ...(delay === undefined ? {} : { delayMs: millisecondsOf(delay) }),
-    ...(request.idempotencyKey === undefined ? {} : { idempotencyKey: request.idempotencyKey }),
-    ...(timeout === undefined ? {} : { timeoutMs: millisecondsOf(timeout) }),
-    headers: request.headers,
-    from: request.from,
+    delayMs: delay === undefined ? undefined : millisecondsOf(delay),
+    idempotencyKey,
+    timeoutMs: timeout === undefined ? undefined : millisecondsOf(timeout),
+    headers,
+    from,
   };
 }
 
