@@ -83,7 +83,7 @@ export const limits = {
   deadLettersPerShard: 10_000,
   /** Dead letters that one replay or discard may change. */
   deadLettersPerAction: 1_000,
-  /** Threads for messages that are suspected of ending theirs, each with one actor. */
+  /** Threads for actors whose messages are suspected of ending theirs, or did, each with one actor. */
   quarantineThreads: 4,
   /** Offloaded tasks that may wait for a thread. */
   offloadWaitingTasks: 1_000,
@@ -162,6 +162,8 @@ export const defaults = {
   watchdogMs: 5_000,
   /** A life that hangs of itself so soon after another one did is parked. */
   hangMemoryMs: 10 * 60_000,
+  /** An actor whom senders had end threads lives on quarantine threads for so long after the last of them. */
+  distrustMs: 10 * 60_000,
   /** So long a suspect that runs may keep its thread while others wait for one. */
   quarantineMs: 30_000,
   /** How long a host that hangs may take to be interrupted and asked what it runs. */

@@ -68,7 +68,12 @@ export class Charges {
   }
 
   /** What a thread ended in is charged likewise, and has a thread to itself from now on. */
-  threadEnd({ mail, timer, invocation }: ThreadEnd, error: ErrorData): void {
+  threadEnd(end: ThreadEnd, error: ErrorData): void {
+    this.#chargeThreadEnd(end, error);
+    this.#options.quarantine.offended(this.#options.address);
+  }
+
+  #chargeThreadEnd({ mail, timer, invocation }: ThreadEnd, error: ErrorData): void {
     const { address, quarantine, invocations, timers } = this.#options;
     if (mail?.place !== undefined) quarantine.suspect(address, { by: 'message', id: mail.envelope.id });
     this.message(mail, error);

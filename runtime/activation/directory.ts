@@ -214,9 +214,10 @@ export class Directory implements Activations {
     return hold?.why === 'paused' ? hold.text : undefined;
   }
 
-  /** Puts those to sleep that have been idle for their time. */
+  /** Puts those to sleep that have been idle for their time, and lets those out of quarantine that have behaved. */
   passivateIdle(): void {
     if (this.#draining) return;
+    this.#quarantine.review();
     const nowMs = this.#options.surroundings.clock.monotonic();
     for (const activation of this.#byNumber.values())
       if (activation.hasRested(nowMs) && !this.#options.hasSpawned(activation.address)) activation.passivate();
@@ -287,6 +288,7 @@ export class Directory implements Activations {
     const { sent, invocation } = behalf;
     if (!sent) return this.#quarantine.blame(activation.address, slot, invocation, activation.hadMail);
     if (invocation !== undefined) activation.threadEndedIn(invocation, error);
+    else this.#quarantine.offended(activation.address);
     return false;
   }
 

@@ -3,10 +3,14 @@
  * left is a suspect, and so is what a message left running and a thread hung in. From its second attempt on it has a
  * life of its actor with a thread to itself; once its fate is committed, the actor moves back to the others' threads.
  *
+ * Where a sender has an actor end a thread that it had to itself, or by what is not tried again, more of that sort may
+ * follow: the actor is distrusted for a while, in which it lives on quarantine threads alone. So a hostile sender costs
+ * the actors on a thread one life, however many of its messages hang.
+ *
  * A life that ended its thread by what it does of itself, as by its start, is tried once more in the same way, and is
  * parked when it does so again.
  *
- * Suspicion is kept in memory: after a restart of the node it takes the end of one more thread to come under it again.
+ * Suspicion and distrust are kept in memory: after a restart of the node it takes the end of one more thread to come under it again.
  */
 
 import type { Address } from '../address.ts';
@@ -27,6 +31,15 @@ export interface QuarantineThreads {
   stop(slot: number, withinMs: number): Promise<void>;
 }
 
+/** A life that is in quarantine for as long as nobody else needs the thread. */
+interface Lasting {
+  readonly sinceMs: number;
+  /** It leaves as soon as its actor is trusted again. */
+  readonly untilTrusted: boolean;
+  /** Makes room. */
+  readonly leave: () => void;
+}
+
 export class Quarantine {
   readonly #threads: QuarantineThreads | undefined;
   readonly #clock: Clock;
@@ -36,10 +49,12 @@ export class Quarantine {
   readonly #hangs = new Map<Address, number>();
   /** Who is not to live before somebody has looked, and why. */
   readonly #condemned = new Map<Address, string>();
+  /** Who is distrusted, since when, oldest first. */
+  readonly #distrusted = new Map<Address, number>();
   /** Who has which thread. */
   readonly #inUse = new Map<number, Address>();
-  /** Who may last there, since when, oldest first; and how to make room. */
-  readonly #lasting = new Map<Address, { readonly sinceMs: number; readonly leave: () => void }>();
+  /** Who may last there, oldest first. */
+  readonly #lasting = new Map<Address, Lasting>();
 
   /** @param threads absent where actors share the thread of the node */
   constructor(threads: QuarantineThreads | undefined, clock: Clock) {
@@ -63,6 +78,24 @@ export class Quarantine {
       this.#suspects.delete(address);
   }
 
+  /** A thread ended in what somebody sent to this actor, whose suspect, if it is to be tried again, is known by now. */
+  offended(address: Address): void {
+    if (this.#threads === undefined || (this.#suspects.has(address) && !this.#isIn(address))) return;
+    for (const other of this.#distrusted.keys()) if (!this.distrusts(other)) this.#distrusted.delete(other);
+    this.#distrusted.delete(address);
+    this.#distrusted.set(address, this.#clock.monotonic());
+  }
+
+  /** Whether senders had it end threads not long ago. */
+  distrusts(address: Address): boolean {
+    const sinceMs = this.#distrusted.get(address);
+    return sinceMs !== undefined && this.#clock.monotonic() - sinceMs < defaults.distrustMs;
+  }
+
+  #isIn(address: Address): boolean {
+    return [...this.#inUse.values()].includes(address);
+  }
+
   /** Why an actor is to be parked instead of started; nothing else is held against it then. */
   takeCondemned(address: Address): string | undefined {
     const reason = this.#condemned.get(address);
@@ -71,24 +104,33 @@ export class Quarantine {
   }
 
   /**
-   * A thread for the next life of an actor with a suspect; `undefined` for all others.
+   * A thread for the next life of an actor with a suspect, or that is distrusted; `undefined` for all others, and for
+   * those without a suspect where none can be had now.
    *
    * @throws TroupeError `UNAVAILABLE` when none can be had now
    */
   async threadFor(address: Address): Promise<number | undefined> {
-    if (this.#threads === undefined || !this.#suspects.has(address)) return undefined;
+    const isSuspect = this.#suspects.has(address);
+    if (this.#threads === undefined || !(isSuspect || this.distrusts(address))) return undefined;
     const slot = await this.#threads.startExtra();
     if (slot === undefined) {
       this.#makeRoom();
+      if (!isSuspect) return undefined;
       throw new TroupeError('UNAVAILABLE', 'all quarantine threads are in use', { retryAfterMs: 1_000 });
     }
     this.#inUse.set(slot, address);
     return slot;
   }
 
-  /** This actor is in quarantine for as long as something runs; where others wait it has to leave before. */
-  lasts(address: Address, leave: () => void): void {
-    this.#lasting.set(address, { sinceMs: this.#clock.monotonic(), leave });
+  /** This actor, if it is in quarantine, is so for as long as something runs; where others wait it has to leave before. */
+  lasts(address: Address, leave: () => void, untilTrusted = false): void {
+    if (this.#isIn(address)) this.#lasting.set(address, { sinceMs: this.#clock.monotonic(), untilTrusted, leave });
+  }
+
+  /** Lets those go that are trusted again. */
+  review(): void {
+    for (const [address, { untilTrusted, leave }] of [...this.#lasting])
+      if (untilTrusted && !this.distrusts(address)) leave();
   }
 
   /** What has done no harm for a while is let go for what waits. */
@@ -99,19 +141,20 @@ export class Quarantine {
 
   /**
    * A thread ended while it ran code of this actor that it has not from a message. Answers with whether that was tried
-   * before: it had the thread to itself, or that happened not long ago.
+   * before: it had the thread to itself for that, or it happened not long ago.
    *
    * @param invocation whose code that was, where it was one's
    * @param hadMail the life took messages, so that one may stand behind it nevertheless: this counts as no trial
    */
   blame(address: Address, slot: number, invocation: string | undefined, hadMail: boolean): boolean {
+    const wasTried = this.#inUse.get(slot) === address && this.#suspects.has(address);
     this.suspect(address, invocation === undefined ? { by: 'life' } : { by: 'invocation', id: invocation });
     if (hadMail) return false;
     const nowMs = this.#clock.monotonic();
     for (const [other, atMs] of this.#hangs) if (nowMs - atMs >= defaults.hangMemoryMs) this.#hangs.delete(other);
     const isKnown = this.#hangs.has(address);
     this.#hangs.set(address, nowMs);
-    return isKnown || this.#inUse.get(slot) === address;
+    return isKnown || wasTried;
   }
 
   /** The next life is not to be. */
@@ -121,9 +164,7 @@ export class Quarantine {
 
   /** What it did is no longer held against it. */
   acquit(address: Address): void {
-    this.#suspects.delete(address);
-    this.#hangs.delete(address);
-    this.#condemned.delete(address);
+    for (const held of [this.#suspects, this.#hangs, this.#condemned, this.#distrusted]) held.delete(address);
   }
 
   /** The life of an actor is over, and with it its thread if that was its own. */

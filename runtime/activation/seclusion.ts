@@ -12,11 +12,14 @@ interface Work {
   readonly timers: DurableTimers;
 }
 
-/** How one life keeps to itself while something of it is suspected, until the fate of that is committed. */
+/**
+ * How one life keeps to itself while something of it is suspected, until the fate of that is committed; and longer where
+ * its actor is distrusted.
+ */
 export class Seclusion {
   readonly #address: Address;
   readonly #quarantine: Quarantine;
-  readonly #suspect: Suspect | undefined;
+  #suspect: Suspect | undefined;
   /** Whether what it invokes is stored: else nothing tells of its end. */
   readonly #isStored: boolean;
   readonly #work: Work;
@@ -41,18 +44,20 @@ export class Seclusion {
     return this.#suspect === undefined ? limits.activationInFlightTurns : 1;
   }
 
-  /** Its start did no harm; answers whether that was all. */
+  /** Its start did no harm; answers whether the life is over. */
   started(): boolean {
-    if (this.#suspect?.by === 'life' || this.#isOver()) return this.#end();
-    if (this.#suspect?.by === 'invocation') this.#quarantine.lasts(this.#address, () => this.#end());
+    const by = this.#suspect?.by;
+    if (by === 'life' || this.#isOver()) return this.#end();
+    if (by === undefined) this.#quarantine.lasts(this.#address, () => this.#leave(), this.#isStored);
+    else if (by === 'invocation') this.#quarantine.lasts(this.#address, () => this.#leave());
     return false;
   }
 
-  /** Turns are committed, which took these; answers whether it is over. */
-  committed(mails: readonly Mail[]): boolean {
+  /** Turns are committed, which took these. */
+  committed(mails: readonly Mail[]): void {
     const suspect = this.#suspect;
     const isTaken = suspect?.by === 'message' && mails.some(({ envelope }) => envelope.id === suspect.id);
-    return (isTaken || this.#isOver()) && this.#end();
+    if (isTaken || this.#isOver()) this.#end();
   }
 
   /** No mail is left: a suspect message was let go, expired or discarded by hand. */
@@ -67,9 +72,20 @@ export class Seclusion {
     return suspect?.by === 'timer' && this.#work.timers.get(suspect.id, storedGen) === undefined;
   }
 
-  #end(): true {
+  /** Nothing is suspected any more. Answers whether the life is over. */
+  #end(): boolean {
+    if (!this.#quarantine.distrusts(this.#address)) {
+      this.#leave();
+      return true;
+    }
+    this.#suspect = undefined;
+    this.#quarantine.clear(this.#address);
+    this.#quarantine.lasts(this.#address, () => this.#leave(), this.#isStored);
+    return false;
+  }
+
+  #leave(): void {
     this.#quarantine.clear(this.#address);
     this.#onOver();
-    return true;
   }
 }

@@ -65,6 +65,31 @@ describe('the quarantine', () => {
     assert.equal(blame(), false, 'somebody has looked meanwhile');
   });
 
+  test('takes who ended a thread alone, or by what is not tried again, and lets it go once it is trusted', async () => {
+    const { clock, kept } = quarantine();
+    // The first time in a thread with others: it is to be tried again, and may be innocent.
+    kept.suspect(a, { by: 'message', id: 'm' });
+    kept.offended(a);
+    assert.equal(kept.distrusts(a), false);
+    assert.equal(await kept.threadFor(a), 3);
+    kept.offended(a);
+    kept.left(a, 3);
+    kept.clear(a);
+    assert.equal(await kept.threadFor(a), 3, 'it is distrusted');
+    const left: Address[] = [];
+    kept.lasts(a, () => left.push(a), true);
+    kept.offended(b);
+    assert.equal(await kept.threadFor(b), undefined, 'no thread is free, and nothing of it waits');
+    await clock.advance(defaults.distrustMs - 1);
+    kept.review();
+    assert.deepEqual(left, []);
+    await clock.advance(1);
+    kept.review();
+    assert.deepEqual(left, [a]);
+    kept.left(a, 3);
+    assert.equal(await kept.threadFor(b), undefined, 'time has passed for it, too');
+  });
+
   test('clears what it is told to, and nothing that came in its place', () => {
     const { kept } = quarantine();
     kept.suspect(a, { by: 'message', id: 'm' });
