@@ -213,6 +213,24 @@ test('actors with little mail are not held up by one with much', async () => {
   assert.ok(order.findIndex(stepsOf(2, 2)) < order.findIndex(stepsOf(1, 200)));
 });
 
+test('orders to stop and to look overtake the mail that waits on its thread', async () => {
+  const { hosts, heard, ledger, hear } = slotsOf();
+  await hosts.start(1);
+  ledger();
+  const inputs = Array.from({ length: 1_000 }, (_, n) => {
+    const envelope = envelopeOf(`w${n}`, 'append', { sender: 'a', n, workMs: 5 });
+    return { turn: 'message', envelope, commit: true } as const;
+  });
+  hosts.post(1, { to: 'deliver', activation: 1, inputs });
+  await hear((message) => message.from === 'steps' && (message.steps.at(-1)?.number ?? 0) > 1);
+  hosts.post(1, { to: 'inspect', request: 1, activations: [1], context: false });
+  await hear((message) => message.from === 'inspected' && (message.activations[0]?.waiting ?? 0) > 500);
+  hosts.post(1, { to: 'stop', activation: 1 });
+  await hear((message) => message.from === 'stopped');
+  const handled = heard.flatMap(({ message }) => (message.from === 'steps' ? message.steps : [])).length;
+  assert.ok(handled < 500, `${handled} of 1,000 were handled before`);
+});
+
 test('slow turns are told as they end, not when the mailbox is empty', async () => {
   const { hosts, heard, ledger, hear } = slotsOf();
   await hosts.start(1);
