@@ -1,6 +1,9 @@
 import type { Address } from './address.ts';
 import type { ActorDefinition } from './define-actor.ts';
+import type { Envelope } from './envelope.ts';
 import { limits } from './limits.ts';
+import type { Mailroom } from './mailbox/mailroom.ts';
+import { shardOfResult } from './mailbox/results.ts';
 import type { SupervisionPort } from './supervision.ts';
 
 /** How many durable messages may wait for an address; mail may come before its actor has been awake here. */
@@ -11,4 +14,26 @@ export function durableCapacity(
 ): number {
   const definition = awake.definitionOf(address) ?? tree?.specified?.(address);
   return definition?.mailbox.durable ?? limits.durableMailboxMessages;
+}
+
+/** The store of one shard, as far as it may be full. */
+export interface ShardRoom {
+  readonly mail: Pick<Mailroom, 'waiting' | 'parkedRows'>;
+  readonly keptRows: number;
+}
+
+/** Why a durable message does not fit, where it does not (G8). `inTransit`: to its address, and not come in yet. */
+export function durableFault(
+  { to, id, key }: Envelope,
+  { mailbox }: ActorDefinition,
+  { mail, keptRows }: ShardRoom,
+  inTransit: number,
+): string | undefined {
+  if (inTransit + mail.waiting(to) >= mailbox.durable) return `the durable mailbox of ${to} is full`;
+  if (mail.parkedRows >= limits.shardParkedEnvelopes)
+    return `the shard of ${to} is full, of all its mailboxes together; who waits is shown by: troupe parked`;
+  const isKept = key !== undefined || shardOfResult(id) !== undefined;
+  if (isKept && keptRows >= limits.shardKeptRows)
+    return `the shard of ${to} keeps as many keys and results as it may; each goes after 24 hours`;
+  return undefined;
 }

@@ -35,9 +35,15 @@ export const limits = {
   durableMailboxMessages: 10_000,
   /** Envelopes a shard's owner holds in memory, fetched and not yet committed. */
   shardInHandEnvelopes: 4_096,
+  /** Durable messages of all actors of one shard that are parked in the store. */
+  shardParkedEnvelopes: 250_000,
+  /** Idempotency keys and results of tasks that one shard keeps. */
+  shardKeptRows: 250_000,
+  /** Of these, how many whose time is over are removed in one commit. */
+  expiredPerCommit: 1_024,
   /** Durable messages of one actor that wait in memory before the rest is parked in the store. */
   actorWaitingEnvelopes: 512,
-  /** What actors send may exceed the durable mailbox so many times; beyond that it becomes a dead letter. */
+  /** What actors send may exceed a durable mailbox, and the rows of a shard, so many times; then it is a dead letter. */
   actorSentReserve: 2,
   /** Parked envelopes of one actor that are read, and kept in memory, at once. */
   parkedPageEnvelopes: 256,

@@ -228,6 +228,8 @@ export interface ShardView {
   readonly outbox: number;
   /** Messages whose time has not come. */
   readonly delayed: number;
+  /** Durable messages of all its actors that are parked; an estimate after a take-over. */
+  readonly parked: number;
 }
 
 /** Reading the running system; nothing is computed while nobody asks. */

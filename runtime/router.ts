@@ -48,8 +48,8 @@ export interface RouterOptions {
   readonly trouble: () => EngineTrouble | undefined;
   /** Writes a durable envelope; resolves when the engine has it. */
   readonly sendDurable: (envelope: Envelope) => Promise<void>;
-  /** Whether one more durable message fits the mailbox of an address. */
-  readonly hasDurableRoom: (address: Address, definition: ActorDefinition) => boolean;
+  /** Why a durable message does not fit its mailbox or its shard, where it does not. */
+  readonly durableFault: (envelope: Envelope, definition: ActorDefinition) => string | undefined;
 }
 
 /** How long a message waits for an actor that is between two lives. */
@@ -338,8 +338,8 @@ export class Router {
   /** Puts an envelope into its mailbox; a promise where the engine has to acknowledge it. */
   #hand(envelope: Envelope, definition: ActorDefinition): Promise<void> | undefined {
     if (envelope.delivery === 'at-least-once') {
-      if (!this.#options.hasDurableRoom(envelope.to, definition))
-        throw new TroupeError('MAILBOX_FULL', `the durable mailbox of ${envelope.to} is full`, { retryAfterMs: 1_000 });
+      const full = this.#options.durableFault(envelope, definition);
+      if (full !== undefined) throw new TroupeError('MAILBOX_FULL', full, { retryAfterMs: 1_000 });
       return this.#options.sendDurable(envelope);
     }
     const hold = this.#options.holdOf(envelope.to);

@@ -9,7 +9,7 @@ import type { Address } from './address.ts';
 import { Asks } from './asks.ts';
 import { Awakening } from './awakening.ts';
 import { type Cancel, type Clock, systemClock, wait, within } from './clock.ts';
-import { durableCapacity } from './durable-capacity.ts';
+import { durableCapacity, durableFault } from './durable-capacity.ts';
 import type { TellEffect } from './effects.ts';
 import { patientEngine } from './engines/patient-engine.ts';
 import { type EngineTrouble, type WatchedEngine, watchedEngine } from './engines/watched-engine.ts';
@@ -203,8 +203,8 @@ class NodeRuntime implements Runtime {
       commits: (address) => this.#shardOf(address).commits,
       trouble: () => this.engineTrouble(),
       sendDurable: (envelope) => this.#sendDurable(envelope),
-      hasDurableRoom: (address, { mailbox }) =>
-        this.#inTransit.count(address) + this.#shardOf(address).mail.waiting(address) < mailbox.durable,
+      durableFault: (envelope, definition) =>
+        durableFault(envelope, definition, this.#shardOf(envelope.to), this.#inTransit.count(envelope.to)),
     });
     this.#awakening = new Awakening({
       clock: this.#clock,

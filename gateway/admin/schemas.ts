@@ -71,6 +71,7 @@ export const shardSchema = z.object({
   inHand: z.number().int(),
   outbox: z.number().int(),
   delayed: z.number().int(),
+  parked: z.number().int(),
 });
 
 export const parkedSchema = z.object({

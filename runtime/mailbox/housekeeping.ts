@@ -12,7 +12,13 @@ export interface HousekeepingOptions {
   /** Engine time, milliseconds. */
   readonly now: () => number;
   readonly commit: (operations: readonly StoreOperation[]) => void;
+  /** Resolves when what was committed before is stored, or given up with the shard. */
+  readonly settled: () => Promise<void>;
+  /** How many idempotency keys and results began to be kept by this owner. */
+  readonly keptSoFar: () => number;
 }
+
+const roundsPerCount = 8;
 
 /** What keeps the stored state of one shard small. */
 export class Housekeeping {
@@ -21,6 +27,9 @@ export class Housekeeping {
   #lettered = true;
   /** Writers with a mark at take-over; those of dead nodes are forgotten once nothing of them can come any more. */
   #writers: readonly string[] = [];
+  /** Kept results and idempotency keys when they were last counted, and how many had begun to be kept by then. */
+  #counted = { kept: 0, keptSoFar: 0 };
+  #rounds = 0;
 
   constructor(options: HousekeepingOptions) {
     this.#options = options;
@@ -30,6 +39,12 @@ export class Housekeeping {
   begin(writers: readonly string[]): void {
     this.#writers = writers;
     this.#lettered = true;
+    this.#rounds = 0;
+  }
+
+  /** Kept results and idempotency keys; rather too many than too few, as those that go are noticed later. */
+  get kept(): number {
+    return this.#counted.kept + this.#options.keptSoFar() - this.#counted.keptSoFar;
   }
 
   lettered(): void {
@@ -58,9 +73,18 @@ export class Housekeeping {
 
   /** Removes kept results and idempotency keys whose time is over. */
   async #forgetExpired(current: () => boolean): Promise<void> {
-    const { engine, shard, now, commit } = this.#options;
-    const expired = await engine.store.ranked(shard, 'expiry', now(), limits.batchEnvelopes);
-    if (expired.length > 0 && current()) commit(expired.flatMap(({ member }) => expiredOperations(member)));
+    const { engine, shard, now, commit, settled, keptSoFar } = this.#options;
+    for (;;) {
+      const expired = await engine.store.ranked(shard, 'expiry', now(), limits.expiredPerCommit);
+      if (!current()) return;
+      if (expired.length > 0) commit(expired.flatMap(({ member }) => expiredOperations(member)));
+      if (expired.length < limits.expiredPerCommit) break;
+      await settled();
+    }
+    // An engine may have to go through all of them.
+    if (this.#rounds++ % roundsPerCount > 0) return;
+    const before = keptSoFar();
+    this.#counted = { kept: await engine.store.rankedCount(shard, 'expiry'), keptSoFar: before };
   }
 
   /** Closes the channels of dead nodes once the queue was seen empty: nothing of them can come in order any more. */

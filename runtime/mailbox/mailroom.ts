@@ -65,6 +65,8 @@ export class Mailroom {
   /** What was taken in before the shard could be used: somebody else may have had it in hand. */
   #adopted: Mail[] = [];
   #isResumed = false;
+  /** Idempotency keys and results that began to be kept here, so far. */
+  keptSoFar = 0;
 
   constructor(options: MailroomOptions) {
     this.#options = options;
@@ -78,7 +80,10 @@ export class Mailroom {
       store,
       clock,
       now,
-      commit: (operations) => commit({ operations, takes: [] }),
+      commit: (operations) => {
+        this.keptSoFar += 1;
+        commit({ operations, takes: [] });
+      },
       onPass: (mail) => this.#passed(mail),
       onRepeat: (mail, first) => this.#repeated(mail, first),
       onMisuse: (mail) => letter(mail, 'INVALID_MESSAGE', 'this idempotency key stands for another message'),
@@ -139,6 +144,11 @@ export class Mailroom {
   /** Durable messages that wait for an address, those with its thread included; an estimate after a take-over. */
   waiting(address: Address): number {
     return (this.#queues.get(address)?.inMemory ?? 0) + this.#unloaded(address);
+  }
+
+  /** Durable messages of all addresses that wait in rows; an estimate after a take-over. */
+  get parkedRows(): number {
+    return this.#store?.parking.rows ?? 0;
   }
 
   /** The fate of mail is decided: what a commit must hold for it. */
@@ -240,6 +250,7 @@ export class Mailroom {
     if (!this.#fits(mail)) return letter(mail, 'MAILBOX_FULL');
     if (shardOfResult(envelope.id) !== undefined) {
       const onCommitted = (): void => results.isAwaited(envelope);
+      this.keptSoFar += 1;
       commit({ operations: awaitedOperations(envelope.id, now()), takes: [] }, onCommitted);
     }
     if (isEarly(envelope, now())) {
@@ -288,6 +299,7 @@ export class Mailroom {
     count('idempotent_repeats_total');
     const kept = shardOfResult(id) !== undefined && shardOfResult(first) !== undefined;
     const operations = kept ? sameOperations(id, first, now()) : [];
+    if (kept) this.keptSoFar += 1;
     commit({ operations, takes: this.taken([mail]).takes }, () => {
       results.isAwaited(mail.envelope);
       if (replyTo === undefined) return;
@@ -300,7 +312,9 @@ export class Mailroom {
   #fits({ envelope }: Mail): boolean {
     if (envelope.from === undefined) return true;
     const capacity = this.#options.capacityOf(envelope.to);
-    if (this.waiting(envelope.to) < limits.actorSentReserve * capacity) return true;
+    const { actorSentReserve, shardParkedEnvelopes } = limits;
+    const isFull = this.waiting(envelope.to) >= actorSentReserve * capacity;
+    if (!isFull && this.parkedRows < actorSentReserve * shardParkedEnvelopes) return true;
     this.#options.count('delivery_failed_total');
     this.#options.log.warn({ from: envelope.from, to: envelope.to }, 'a mailbox is full beyond its reserve');
     return false;

@@ -69,6 +69,12 @@ export const emptyTails = (): number[] => lanes.map(() => firstPosition);
 /** Positions that a damaged row is taken to have used: more than any address has. */
 const damagedPositions = 1_000_000_000_000;
 
+/** How many rows there may be left of an address, as stored. Of a damaged one nothing is known. */
+export function rowsLeft({ tails, handled }: ParkRow): number {
+  const left = tails.reduce((sum, tail, lane) => sum + tail - (handled[lane] as number), 0);
+  return left < damagedPositions ? left : 0;
+}
+
 /** Reads a row of the table `park`. A damaged one holds its address, so that nothing is guessed and nothing is lost. */
 export function parkRowOf(text: string): ParkRow {
   try {

@@ -26,6 +26,7 @@ import {
   parkedPrefix,
   parkRowOf,
   positionOf,
+  rowsLeft,
 } from './parked-row.ts';
 
 interface Lot {
@@ -36,6 +37,8 @@ interface Lot {
   readonly handled: number[];
   /** Rows in memory whose fate is open. */
   inMemory: number;
+  /** Rows whose fate is open; an estimate after a take-over. */
+  rows: number;
   hold: Hold | undefined;
   /** A page of it is being read. */
   loading: boolean;
@@ -59,18 +62,23 @@ export interface RowSource {
 export class Parking {
   readonly #epoch: number;
   readonly #lots = new Map<Address, Lot>();
+  #rows = 0;
 
   /** `rows`: the table `park` as stored. A hold that was due, or that another code may lift, is not taken up. */
   constructor(epoch: number, rows: ReadonlyMap<string, string>, nowMs: number) {
     this.#epoch = epoch;
     for (const [address, text] of rows) {
-      const { tails, handled, hold } = parkRowOf(text);
+      const stored = parkRowOf(text);
+      const { tails, handled, hold } = stored;
       const over = hold === undefined || hold.why === 'unreadable' || (hold.untilMs ?? nowMs) < nowMs;
+      const left = rowsLeft(stored);
+      this.#rows += left;
       this.#lots.set(address as Address, {
         tails: [...tails],
         loaded: emptyTails(),
         handled: [...handled],
         inMemory: 0,
+        rows: left,
         hold: over ? undefined : hold,
         loading: false,
       });
@@ -80,6 +88,11 @@ export class Parking {
   /** Every address that has parked mail or is held. */
   *addresses(): Iterable<Address> {
     yield* this.#lots.keys();
+  }
+
+  /** Rows of all addresses; an estimate after a take-over. */
+  get rows(): number {
+    return this.#rows;
   }
 
   holdOf(address: Address): Hold | undefined {
@@ -166,6 +179,7 @@ export class Parking {
     const lot = this.#lots.get(address);
     if (lot === undefined) return operations;
     lot.inMemory--;
+    if (lot.rows > 0) this.#count(lot, -1);
     lot.handled[place.lane] = Math.max(lot.handled[place.lane] as number, place.seq);
     return [...operations, ...this.#leaveIfEmpty(address, lot)];
   }
@@ -250,14 +264,20 @@ export class Parking {
     const lane = laneOf(envelope);
     const seq = (lot.tails[lane] as number) + 1;
     lot.tails[lane] = seq;
+    this.#count(lot, 1);
     return { at: 'row', lane, seq, epoch: this.#epoch };
+  }
+
+  #count(lot: Lot, by: number): void {
+    lot.rows += by;
+    this.#rows += by;
   }
 
   #lotOf(address: Address): Lot {
     let lot = this.#lots.get(address);
     if (lot === undefined) {
       const [tails, loaded, handled] = [emptyTails(), emptyTails(), emptyTails()];
-      lot = { tails, loaded, handled, inMemory: 0, hold: undefined, loading: false };
+      lot = { tails, loaded, handled, inMemory: 0, rows: 0, hold: undefined, loading: false };
       this.#lots.set(address, lot);
     }
     return lot;
@@ -265,6 +285,8 @@ export class Parking {
 
   #leaveIfEmpty(address: Address, lot: Lot): StoreOperation[] {
     if (lot.inMemory > 0 || lot.hold !== undefined || lot.loading || !allLoaded(lot)) return [];
+    // Of what was there before the take-over some may have been gone.
+    this.#count(lot, -lot.rows);
     this.#lots.delete(address);
     return [{ op: 'delete', table: 'park', key: address }];
   }

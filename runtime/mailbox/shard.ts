@@ -16,6 +16,7 @@ import type { Engine, Lease, StoreOperation } from '../engines/engine.ts';
 import { shuttingDown, TroupeError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Log } from '../log.ts';
+import type { ShardView } from '../messaging.ts';
 import type { Random } from '../random.ts';
 import {
   type DeadLetter,
@@ -126,7 +127,14 @@ export class Shard {
       log,
       now: () => this.now(),
       commit: (operations) => this.submit({ operations, mails: [], onCommitted: nothing }),
+      settled: () => this.settled(),
+      keptSoFar: () => this.mail.keptSoFar,
     });
+  }
+
+  /** Idempotency keys and results that are kept. */
+  get keptRows(): number {
+    return this.#housekeeping.kept;
   }
 
   get held(): boolean {
@@ -143,7 +151,7 @@ export class Shard {
     return this.#keeper.now();
   }
 
-  view(): { epoch: number; seq: number; inHand: number; outbox: number; delayed: number } {
+  view(): Omit<ShardView, 'shard' | 'held'> {
     const tenure = this.#tenure;
     return {
       epoch: tenure?.lease.epoch ?? 0,
@@ -151,6 +159,7 @@ export class Shard {
       inHand: tenure?.intake.inHandCount ?? 0,
       outbox: this.outboxCount,
       delayed: tenure?.delayed.count ?? 0,
+      parked: this.mail.parkedRows,
     };
   }
 

@@ -41,6 +41,9 @@ async function rows(engine: Engine, table: 'park' | 'parked' | 'delayed'): Promi
 const inHand = (world: World): number =>
   world.runtime.inspection.shards().reduce((sum, shard) => sum + shard.inHand, 0);
 
+const parkedRows = (world: World): number =>
+  world.runtime.inspection.shards().reduce((sum, shard) => sum + shard.parked, 0);
+
 async function succeed(t: Parameters<typeof startWorld>[0], world: World, space: MemorySpace): Promise<World> {
   world.abandon();
   return startWorld(t, { app: 'courier', space, succeeds: world.runtime.nodeEpoch });
@@ -61,15 +64,62 @@ describe('parking', () => {
       (hand) => hand === 0,
     );
     assert.equal(await rows(world.engine, 'parked'), count - 1, 'all of it is taken and stored');
+    assert.equal(parkedRows(world), count - 1, 'and counted');
     assert.deepEqual(
       world.runtime.inspection.parked().map(({ address, hold }) => [address, hold?.why]),
       [[a, 'paused']],
     );
     world = await succeed(t, world, space);
     await assert.rejects(world.messaging.ask({ to: a, type: 'read' }), { reason: 'PARKED' });
+    assert.equal(parkedRows(world), count - 1, 'over a kill, too');
     await world.runtime.activations.resume(a);
     assert.deepEqual(await notes(world, count), numbers(count));
     assert.deepEqual([await rows(world.engine, 'parked'), await rows(world.engine, 'park')], [0, 0]);
+    assert.equal(parkedRows(world), 0);
+    await world.close();
+  });
+
+  test('a shard that is full of the mail of many refuses all of it, and takes mail again when there is room', async (t) => {
+    const world = await startWorld(t, { app: 'courier' });
+    // Beyond what a test would fill.
+    const bounds = limits as { shardParkedEnvelopes: number };
+    const usual = bounds.shardParkedEnvelopes;
+    const most = 40;
+    bounds.shardParkedEnvelopes = most;
+    t.after(() => {
+      bounds.shardParkedEnvelopes = usual;
+    });
+    const held = numbers(16).map((n) => `/couriers/held-${n}` as Address);
+    for (const to of held) {
+      await world.messaging.ask({ to, type: 'read' });
+      await world.runtime.activations.pause(to, 'slow');
+    }
+    const sent = (to: string, n: number): Promise<boolean> =>
+      world.messaging.tell({ to, type: 'note', payload: { n } }).then(
+        () => true,
+        (error: TroupeError) => {
+          assert.equal(error.reason, 'MAILBOX_FULL');
+          assert.match(error.message, /shard of .* is full, of all its mailboxes together/);
+          return false;
+        },
+      );
+    const accepted = new Map<string, number[]>(held.map((to) => [to, []]));
+    // None has much, and each shard gets full.
+    for (const n of numbers(4 * most)) for (const to of held) if (await sent(to, n)) accepted.get(to)?.push(n);
+    for (const shard of world.runtime.inspection.shards())
+      assert.ok(shard.parked >= most && shard.parked < most + limits.actorWaitingEnvelopes, JSON.stringify(shard));
+    for (const to of held) await world.runtime.activations.resume(to);
+    for (const to of held) {
+      const found = await eventually(
+        async () => ((await world.messaging.ask({ to, type: 'read' })) as { notes: number[] }).notes,
+        (list) => list.length === accepted.get(to)?.length,
+      );
+      assert.deepEqual(found, accepted.get(to), 'nothing of what was accepted is lost');
+      await eventually(
+        () => sent(to, 9_999),
+        (done) => done,
+      );
+    }
     await world.close();
   });
 
@@ -214,6 +264,10 @@ describe('parking', () => {
           found,
           [...new Set(found)].sort((left, right) => left - right),
           'once and in order',
+        );
+        await eventually(
+          () => rows(world.engine, 'parked'),
+          (count) => count === 0 && parkedRows(world) === 0,
         );
         await world.close();
       }),
