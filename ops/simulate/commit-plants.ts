@@ -1,6 +1,9 @@
 /** Plants that break the rules of leases, commits and outboxes. */
 
 import type { StoreOperation } from '../../runtime/engines/index.ts';
+import type { Envelope } from '../../runtime/envelope.ts';
+import { decodeBatch, type Numbered } from '../../runtime/mailbox/batch.ts';
+import { deadLetterOperations } from '../../runtime/mailbox/dead-letters.ts';
 import { decodeTaken, encodeTaken } from '../../runtime/mailbox/taken.ts';
 import { createSeededRandom, worldNamespace } from '../../runtime/testing/index.ts';
 import { overlaid, type Plants, recommitted } from './planting.ts';
@@ -145,6 +148,36 @@ export const commitPlants: Plants = {
           },
         }),
       }),
+    }),
+  },
+  'lettered-though-applied': {
+    what: 'every fiftieth commit letters a message that is applied, too',
+    plant: (plan) => ({
+      meddle: (engine) => {
+        const random = createSeededRandom(plan.seed, { purpose: 'plant' });
+        const fetched: Numbered[] = [];
+        const isApplied = (envelope: Envelope, operations: readonly StoreOperation[]): boolean =>
+          operations.some((one) => one.op === 'put' && one.table === 'actor' && one.key === envelope.to);
+        return {
+          ...engine,
+          transport: overlaid(engine.transport, {
+            async fetch(shard) {
+              const job = await engine.transport.fetch(shard);
+              fetched.push(...(decodeBatch(job?.data ?? '')?.entries ?? []));
+              return job;
+            },
+          }),
+          store: overlaid(engine.store, {
+            commit(shard, fence, operations) {
+              const index = fetched.findIndex(({ envelope }) => isApplied(envelope, operations));
+              const [entry] = index < 0 || !random.chance(1 / 50) ? [] : fetched.splice(index, 1);
+              const letter = entry && { envelope: entry.envelope, reason: 'EXPIRED' as const, errors: [], atMs: 0 };
+              const more = letter === undefined ? [] : deadLetterOperations(letter);
+              return engine.store.commit(shard, fence, [...operations, ...more]);
+            },
+          }),
+        };
+      },
     }),
   },
   'marks-outside-the-commit': {

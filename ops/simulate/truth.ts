@@ -5,7 +5,8 @@
  * 1. Each envelope that a commit marks as taken has its fate in the same commit: it is in the state of its actor, among
  *    the dead letters, or parked.
  * 2. What a commit adds to an actor's state is marked as taken by then.
- * 3. Commits of a shard never go back in epoch, and each comes before the end of its lease.
+ * 3. What became a dead letter was not applied, and is not applied later.
+ * 4. Commits of a shard never go back in epoch, and each comes before the end of its lease.
  */
 
 import type { Engine, Fence, StoreOperation } from '../../runtime/engines/index.ts';
@@ -13,6 +14,7 @@ import { createShardOf } from '../../runtime/mailbox/shards.ts';
 import { type TestWorld, worldNamespace } from '../../runtime/testing/index.ts';
 import { Channels } from './channels.ts';
 import type { History } from './history.ts';
+import { Letters } from './letters.ts';
 import { States, senders } from './states.ts';
 import { type Arrival, decodedActor, isParked, keyOf, reasonOf, type Stored, type StoredShard } from './stored.ts';
 import type { Violations } from './verdict.ts';
@@ -32,6 +34,7 @@ export class Truth {
   readonly #tried = new Set<string>();
   readonly #channels: Channels;
   readonly #states: States;
+  readonly #letters: Letters;
   /** The last rollback of each shard. */
   readonly #rollbacks = new Map<string, number>();
   readonly shardOf: (address: string) => string;
@@ -54,6 +57,7 @@ export class Truth {
     this.shardOf = createShardOf(world.shards) as (address: string) => string;
     this.#channels = new Channels(violations, () => world.schedule.now());
     this.#states = new States(violations, this.#channels, this.shardOf);
+    this.#letters = new Letters(violations, this.#channels);
   }
 
   /** Looks on at an engine of one node. */
@@ -233,6 +237,10 @@ export class Truth {
       if (change.table === 'dead' && reasonOf(value) === 'LOST' && !this.#channels.wasRolledBack(shard))
         this.#violations.add('loss', `${shard} wrote off ${change.key} though the engine lost nothing`);
     }
+    for (const key of fresh) this.#letters.applied(shard, key, stored);
+    for (const change of changes)
+      if (change.op === 'put' && change.table === 'dead')
+        this.#letters.written(shard, change.value, (key) => this.#states.holds(key));
     for (const [writer, arrival] of this.#channels.newlyTaken(shard, stored))
       this.#takenIn(shard, writer, arrival, stored);
     for (const key of fresh)

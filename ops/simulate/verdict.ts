@@ -3,6 +3,7 @@
 export const checkNames = [
   'loss',
   'once',
+  'letter',
   'order',
   'ack',
   'fence',

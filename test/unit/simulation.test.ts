@@ -96,6 +96,7 @@ describe('simulation', () => {
     ['ack-early', 'ack'],
     ['letter-outside-the-commit', 'loss'],
     ['marks-outside-the-commit', 'once'],
+    ['lettered-though-applied', 'letter'],
     ['reordered-batch', 'order'],
     ['lease-end-not-checked', 'fence'],
     ['outbox-outside-the-commit', 'outbox'],
