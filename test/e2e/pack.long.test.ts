@@ -29,11 +29,11 @@ async function run(command: string, args: readonly string[], options: SpawnOptio
   return stdout;
 }
 
-/** The README's first example. */
-function counterOfReadme(): string {
+/** The README's first example that imports from there. */
+function exampleOfReadme(from: string): string {
   const readme = readFileSync(join(root, 'README.md'), 'utf8');
-  const found = [...readme.matchAll(/^```ts\n([\s\S]*?)^```/gm)].find(([, code]) => code?.includes("from 'troupe'"));
-  assert.ok(found?.[1] !== undefined, "the README shows a definition that imports from 'troupe'");
+  const found = [...readme.matchAll(/^```ts\n([\s\S]*?)^```/gm)].find(([, code]) => code?.includes(`from '${from}'`));
+  assert.ok(found?.[1] !== undefined, `the README shows an example that imports from '${from}'`);
   return found[1];
 }
 
@@ -70,7 +70,7 @@ describe('the package', slow, () => {
   });
 
   test('types the README’s counter, and its callers know its messages and answers', slow, async () => {
-    writeFileSync(join(project, 'counter.ts'), counterOfReadme());
+    writeFileSync(join(project, 'counter.ts'), exampleOfReadme('troupe'));
     writeFileSync(
       join(project, 'caller.ts'),
       `import { ref, type TypedMessaging } from 'troupe';
@@ -99,6 +99,13 @@ describe('the package', slow, () => {
       console.log(typeof defineActor, typeof TroupeError, closed);`;
     const printed = await run(process.execPath, ['--input-type=module', '-e', script]);
     assert.equal(printed.trim(), 'function function ERR_PACKAGE_PATH_NOT_EXPORTED');
+  });
+
+  test('runs the README’s test of the counter', slow, async () => {
+    writeFileSync(join(project, 'counter.test.ts'), exampleOfReadme('troupe/testing'));
+    // Within a test run, node:test would not run its own.
+    const printed = await run(process.execPath, ['--test', 'counter.test.ts'], { env: { NODE_TEST_CONTEXT: undefined } });
+    assert.match(printed, /^# pass 1$|pass 1$/m);
   });
 
   test('runs the README’s counter', slow, async () => {
