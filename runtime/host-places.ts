@@ -1,4 +1,4 @@
-import type { HostPlaces } from './activation/directory.ts';
+import type { HostPlaces } from './activation/places.ts';
 import type { Hosts } from './host/hosts.ts';
 
 /** The host threads as places for actors: the running one with the fewest is next. */

@@ -112,8 +112,8 @@ export interface ParkedView {
   /** Durable messages that wait; an estimate. */
   readonly waiting: number;
   readonly hold?: {
-    /** `paused` by an operator, `unreadable` snapshot, `backoff` after a failed attempt. */
-    readonly why: 'paused' | 'unreadable' | 'backoff';
+    /** `paused` by an operator, `unreadable` snapshot, `hung` of itself, `backoff` after a failed attempt. */
+    readonly why: 'paused' | 'unreadable' | 'hung' | 'backoff';
     readonly text: string;
     /** Engine time, milliseconds; absent: until it is resumed. */
     readonly untilMs?: number;

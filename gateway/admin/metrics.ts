@@ -4,6 +4,7 @@
  */
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { holdReasons } from '../../runtime/mailbox/parked-row.ts';
 import { countedHelp } from './counters.ts';
 import type { AdminSources, TreeSource } from './sources.ts';
 
@@ -14,7 +15,7 @@ export interface AdminMetrics {
 }
 
 /** Why an address has mail in the store; `busy` where nothing holds it. */
-const holds = ['paused', 'unreadable', 'backoff', 'busy'] as const;
+const holds = [...holdReasons, 'busy'] as const;
 
 export function adminMetrics(sources: AdminSources): AdminMetrics {
   const registry = new Registry();

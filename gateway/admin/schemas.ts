@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import { finalReasons } from '../../runtime/mailbox/dead-letters.ts';
+import { holdReasons } from '../../runtime/mailbox/parked-row.ts';
 
 const json = z.unknown().meta({ description: 'Any JSON value' });
 
@@ -77,9 +78,7 @@ export const shardSchema = z.object({
 export const parkedSchema = z.object({
   address: z.string(),
   waiting: z.number().int(),
-  hold: z
-    .object({ why: z.enum(['paused', 'unreadable', 'backoff']), text: z.string(), untilMs: z.number().optional() })
-    .optional(),
+  hold: z.object({ why: z.enum(holdReasons), text: z.string(), untilMs: z.number().optional() }).optional(),
 });
 
 export const deadLetterSchema = z.object({

@@ -30,10 +30,10 @@ export function parkedCommand(): Command {
 
 function printParked(parked: readonly ParkedView[]): void {
   print(parkedTable(parked));
-  if (parked.some(({ hold }) => hold?.why === 'unreadable'))
-    say(
-      'what cannot be brought to life waits; tried again by: troupe resume ADDRESS; of snapshots: troupe upgrade check',
-    );
+  const isShown = (why: string): boolean => parked.some(({ hold }) => hold?.why === why);
+  if (isShown('unreadable'))
+    say('what the code cannot restore is tried again by: troupe resume ADDRESS; what is wrong: troupe upgrade check');
+  if (isShown('hung')) say('what hangs of itself is tried again, once it is mended, by: troupe resume ADDRESS');
 }
 
 function parkedTable(parked: readonly ParkedView[]): string {

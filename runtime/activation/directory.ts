@@ -10,31 +10,22 @@
  */
 
 import type { Address } from '../address.ts';
-import { wait } from '../clock.ts';
 import type { ActorDefinition } from '../define-actor.ts';
 import type { Engine } from '../engines/engine.ts';
 import { type ErrorData, TroupeError } from '../errors.ts';
 import type { FromHost } from '../host/messages.ts';
-import { defaults } from '../limits.ts';
 import type { Log } from '../log.ts';
+import type { Hold } from '../mailbox/parked-row.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { ActivationExit, Activations, HostExit, StartRequest } from '../supervision.ts';
 import { Activation } from './activation.ts';
-import { Quarantine, type QuarantineThreads, type Suspect } from './quarantine.ts';
+import { chosenSlot, type HostPlaces } from './places.ts';
+import { Quarantine, type Suspect } from './quarantine.ts';
 import { type ReadRecord, unfitRecord } from './restoring.ts';
 import { RunningWaiters } from './running-waiters.ts';
 import { storedRecord } from './stored-record.ts';
 import type { ActivationSurroundings } from './surroundings.ts';
 import { Unbegun } from './unbegun.ts';
-
-/** What the directory needs of the host threads. */
-export interface HostPlaces {
-  /** The running slot with the fewest actors; `undefined` while none runs. */
-  choose(load: (slot: number) => number): number | undefined;
-  post(slot: number, message: Parameters<ActivationSurroundings['post']>[0]): void;
-  /** Threads for suspect messages; absent where actors share the thread of the node. */
-  readonly extra?: QuarantineThreads;
-}
 
 export interface DirectoryOptions {
   readonly engine: Engine;
@@ -48,13 +39,13 @@ export interface DirectoryOptions {
   readonly surroundings: Omit<ActivationSurroundings, 'post' | 'onExit'>;
 }
 
+/** Why a life is not to be before somebody has looked. */
+type Unfit = Extract<Hold['why'], 'unreadable' | 'hung'>;
+
 interface Starting {
   readonly resolve: (shape: string) => void;
-  readonly reject: (fault: { error: ErrorData; restore: boolean }) => void;
+  readonly reject: (fault: { error: ErrorData; park: Unfit | undefined }) => void;
 }
-
-/** How long a start waits for a host thread. */
-const hostWaitMs = 10_000;
 
 export class Directory implements Activations {
   readonly #options: DirectoryOptions;
@@ -119,16 +110,16 @@ export class Directory implements Activations {
     const stored = definition.persist === 'snapshot' ? await storedRecord(store, shard, address) : undefined;
     const condemned = this.#quarantine.takeCondemned(address);
     const suspect = this.#quarantine.suspectOf(address);
-    const slot = (await this.#quarantine.threadFor(address)) ?? (await this.#chooseSlot());
+    const slot = (await this.#quarantine.threadFor(address)) ?? (await this.#anySlot());
     const incarnation = Math.max(stored?.incarnation ?? 0, this.#incarnations.get(address) ?? 0) + 1;
     if (this.#byAddress.has(address)) {
       this.#quarantine.left(address, slot);
       throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
     }
     const activation = this.#enter(request, { slot, suspect }, incarnation, stored, shard);
-    const unfit = stored === undefined ? condemned : (unfitRecord(stored, definition) ?? condemned);
-    if (unfit !== undefined) {
-      this.#park(activation, unfit);
+    const unfit = stored === undefined ? undefined : unfitRecord(stored, definition);
+    if (unfit !== undefined || condemned !== undefined) {
+      this.#park(activation, unfit ?? condemned ?? '', unfit === undefined ? 'hung' : 'unreadable');
       return { incarnation };
     }
     try {
@@ -154,9 +145,9 @@ export class Directory implements Activations {
       activation.started();
       this.#runningWaiters.runs(address);
     } catch (fault) {
-      const { error, restore } = fault as { error: ErrorData; restore: boolean };
-      if (restore) {
-        this.#park(activation, error.message);
+      const { error, park } = fault as Parameters<Starting['reject']>[0];
+      if (park !== undefined) {
+        this.#park(activation, error.message, park);
         return { incarnation };
       }
       activation.end(undefined);
@@ -235,7 +226,9 @@ export class Directory implements Activations {
           this.#starting.get(activation.number)?.resolve(message.shape);
           break;
         case 'startFailed':
-          this.#starting.get(activation.number)?.reject(message);
+          this.#starting
+            .get(activation.number)
+            ?.reject({ error: message.error, park: message.restore ? 'unreadable' : undefined });
           break;
         case 'steps':
           activation.steps(message);
@@ -277,7 +270,8 @@ export class Directory implements Activations {
       const suspect = inHand?.activation === activation.number ? inHand.turn : undefined;
       const again = exit.cause !== 'killed' && inHand === undefined && this.#blame(activation, exit, error);
       if (again && starting === undefined) this.#quarantine.condemn(activation.address, error.message);
-      if (starting !== undefined) starting.reject({ error: { ...error, reason: 'UNAVAILABLE' }, restore: again });
+      if (starting !== undefined)
+        starting.reject({ error: { ...error, reason: 'UNAVAILABLE' }, park: again ? 'hung' : undefined });
       else activation.threadLost({ cause: 'thread-lost', charged, error, threadDeath }, suspect);
     }
   }
@@ -313,16 +307,8 @@ export class Directory implements Activations {
     for (const activation of this.all()) activation.drain();
   }
 
-  async #chooseSlot(): Promise<number> {
-    const { hosts, surroundings } = this.#options;
-    const until = surroundings.clock.monotonic() + hostWaitMs;
-    for (;;) {
-      const slot = hosts.choose((candidate) => this.load(candidate));
-      if (slot !== undefined) return slot;
-      if (surroundings.clock.monotonic() > until)
-        throw new TroupeError('UNAVAILABLE', 'no host thread is running', { retryAfterMs: 1_000 });
-      await wait(surroundings.clock, defaults.backoffFirstMs / 10);
-    }
+  #anySlot(): Promise<number> {
+    return chosenSlot(this.#options.hosts, (slot) => this.load(slot), this.#options.surroundings.clock);
   }
 
   #enter(
@@ -368,7 +354,7 @@ export class Directory implements Activations {
     if (!this.#byNumber.delete(activation.number)) return;
     this.#starting.get(activation.number)?.reject({
       error: { reason: 'UNAVAILABLE', message: 'the actor was stopped while it started', outcome: 'not_started' },
-      restore: false,
+      park: undefined,
     });
     if (this.#byAddress.get(activation.address) === activation) this.#byAddress.delete(activation.address);
     this.#load.set(activation.slot, this.load(activation.slot) - 1);
@@ -386,11 +372,11 @@ export class Directory implements Activations {
     this.#options.surroundings.count('passivations_total');
   }
 
-  #park(activation: Activation, reason: string): void {
+  #park(activation: Activation, reason: string, why: Unfit): void {
     activation.park(reason);
     this.#quarantine.acquit(activation.address);
     this.#quarantine.left(activation.address, activation.slot);
-    this.#options.shardOf(activation.address).mail.hold(activation.address, { why: 'unreadable', text: reason });
+    this.#options.shardOf(activation.address).mail.hold(activation.address, { why, text: reason });
     this.#options.log.error(
       { address: activation.address, reason },
       'the actor cannot be brought to life: it is parked and its mail is kept',

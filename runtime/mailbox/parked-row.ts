@@ -9,13 +9,16 @@ import type { Attempted, Mail } from './mail.ts';
  * order in which they return, and a row of the table `park` for each address that has parked mail or is held.
  */
 
+export const holdReasons = ['paused', 'unreadable', 'hung', 'backoff'] as const;
+
 /** Why an address is held, and until when. */
 export interface Hold {
   /**
-   * `paused`: by an operator; until it is resumed. `unreadable`: the stored snapshot does not fit the code; tried again
-   * by each node that takes the shard. `backoff`: after a failed attempt; until its time.
+   * `paused`: by an operator; until it is resumed. `unreadable`: the stored snapshot does not fit the code, and `hung`: its
+   * lives end their threads of themselves; both are tried again by each node that takes the shard. `backoff`: after a
+   * failed attempt; until its time.
    */
-  readonly why: 'paused' | 'unreadable' | 'backoff';
+  readonly why: (typeof holdReasons)[number];
   /** For people. */
   readonly text: string;
   /** Engine time, milliseconds; absent: until somebody releases it. */

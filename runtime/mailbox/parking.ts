@@ -70,7 +70,8 @@ export class Parking {
     for (const [address, text] of rows) {
       const stored = parkRowOf(text);
       const { tails, handled, hold } = stored;
-      const over = hold === undefined || hold.why === 'unreadable' || (hold.untilMs ?? nowMs) < nowMs;
+      const over =
+        hold === undefined || hold.why === 'unreadable' || hold.why === 'hung' || (hold.untilMs ?? nowMs) < nowMs;
       const left = rowsLeft(stored);
       this.#rows += left;
       this.#lots.set(address as Address, {

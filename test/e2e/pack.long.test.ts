@@ -104,7 +104,9 @@ describe('the package', slow, () => {
   test('runs the README’s test of the counter', slow, async () => {
     writeFileSync(join(project, 'counter.test.ts'), exampleOfReadme('troupe/testing'));
     // Within a test run, node:test would not run its own.
-    const printed = await run(process.execPath, ['--test', 'counter.test.ts'], { env: { NODE_TEST_CONTEXT: undefined } });
+    const printed = await run(process.execPath, ['--test', 'counter.test.ts'], {
+      env: { NODE_TEST_CONTEXT: undefined },
+    });
     assert.match(printed, /^# pass 1$|pass 1$/m);
   });
 

@@ -285,6 +285,8 @@ for (const kind of ['brooding', 'fleeting'])
         return view?.status === 'parked' ? view : undefined;
       });
       assert.match(parked.reason ?? '', /hung and was ended: it ran loop \(unruly\.ts:/);
+      const held = runtime.inspection.parked().find(({ address }) => address === culprit);
+      assert.equal(held?.hold?.why, 'hung');
       const ended = runtime.inspection.threads().filter(({ exits }) => exits > 0);
       assert.ok(ended.length > 0 && ended.every(({ lastExit }) => lastExit?.actor === culprit));
       for (const address of [neighbour, stranger])
