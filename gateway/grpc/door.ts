@@ -18,7 +18,8 @@ export class Door {
   readonly interceptor: ServerInterceptor;
   readonly #open = new Map<ServerInterceptingCallInterface, string>();
 
-  constructor(accepts: (authorization: string | undefined) => boolean, clock: Clock) {
+  /** @param accepts absent where no token is asked for: then no header is read */
+  constructor(accepts: ((authorization: string | undefined) => boolean) | undefined, clock: Clock) {
     this.interceptor = ({ path }, call) => {
       const start = call.start.bind(call);
       // Only its start is of interest: an intercepting call around it would cost each message of each call.
@@ -26,16 +27,18 @@ export class Door {
         this.#open.set(call, path);
         start({
           onReceiveMetadata: (metadata) => {
-            const token = metadata.get('authorization')[0]?.toString();
-            const refusal =
-              !path.startsWith(openService) && !accepts(token)
-                ? new TroupeError(
-                    'UNAUTHENTICATED',
-                    'this node asks for a token: send the header "authorization: Bearer TOKEN"',
-                  )
-                : remainingMs(call, clock) <= 0
-                  ? expired()
-                  : undefined;
+            const isAccepted =
+              accepts === undefined ||
+              path.startsWith(openService) ||
+              accepts(metadata.get('authorization')[0]?.toString());
+            const refusal = !isAccepted
+              ? new TroupeError(
+                  'UNAUTHENTICATED',
+                  'this node asks for a token: send the header "authorization: Bearer TOKEN"',
+                )
+              : remainingMs(call, clock) <= 0
+                ? expired()
+                : undefined;
             if (refusal === undefined) listener.onReceiveMetadata(metadata);
             else call.sendStatus(toGrpcStatus(refusal.toData()));
           },

@@ -58,7 +58,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Edge>
   const listen = listenOf(options);
   const clock = options.clock ?? systemClock;
   const channels = new Set<Channel>();
-  const door = new Door(tokenCheck(options.token), clock);
+  const door = new Door(options.token === undefined ? undefined : tokenCheck(options.token), clock);
   const server = new Server({ ...serverOptions, interceptors: [door.interceptor] });
 
   const { dispatch } = options;

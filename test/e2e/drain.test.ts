@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import pg from 'pg';
 import { type Client, connect } from '../../gateway/client.ts';
 import { fromProblem } from '../../gateway/http/problem.ts';
 import { exitCodes } from '../../ops/exit-codes.ts';
@@ -18,6 +19,7 @@ import { shardNames } from '../../runtime/mailbox/shards.ts';
 import { CommandLine } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { assertWhole, type Entry, entryId, readLedgers, startNode } from '../support/node-process.ts';
+import { startPostgres } from '../support/postgres.ts';
 import { redisMissing, startRedis } from '../support/redis.ts';
 
 const slow = { timeout: 60_000 };
@@ -130,71 +132,111 @@ function clientOf(t: TestContext, grpc: string): Client {
   return client;
 }
 
-describe('a signal in the middle of load', slow, () => {
-  it('refuses what is new, answers what is open and gives its leases back', {
-    ...slow,
-    skip: redisMissing(),
-  }, async (t) => {
-    const { url } = await startRedis(t);
-    await using cli = new CommandLine();
-    const node = startNode(cli, url);
-    const { grpc, http, admin } = await node.ready();
-    const asker = clientOf(t, grpc);
-    await asker.ask({ to: '/ledger/open', type: 'read' });
-    const load = new Load({
-      g0: overGrpc(clientOf(t, grpc)),
-      g1: overGrpc(clientOf(t, grpc)),
-      h0: (to, payload) => post(http, '/v1/tell', to, payload),
-    });
-    await eventually('load is under way', 20_000, () => load.acknowledged.size >= acknowledgedAtSignal);
-    const payload = (n: number) => ({ sender: 'asker', n, workMs: 1_000 });
-    const open = [1, 2, 3, 4].map((n) => {
-      const to = '/ledger/open';
-      return n % 2 === 0
-        ? asker.ask({ to, type: 'append', payload: payload(n) })
-        : post(http, '/v1/ask', to, payload(n)).then((answer) => (answer as { reply: unknown }).reply);
-    });
-    await eventually('the asks are open', 10_000, async () => (await openAsks(admin)) >= open.length);
-    const signalledMs = performance.now();
-    node.child.kill('SIGTERM');
+/** What a node that is gone has left in an engine that goes on. */
+interface Left {
+  readonly nodes: number;
+  /** Shards whose lease was not given back. */
+  readonly leases: number;
+}
 
-    await eventually('it says so', 5_000, () => drains(admin));
-    assert.equal(await node.ended, exitCodes.ok, node.told());
-    const drainMs = Math.round(performance.now() - signalledMs);
-    assert.ok(drainMs < defaults.drainGraceMs, `it took ${drainMs} ms`);
-    const answers = (await Promise.all(open)) as { count: number }[];
-    assert.deepEqual(answers.map(({ count }) => count).sort(), [1, 2, 3, 4], 'what was open is answered');
-    await load.ended;
-    for (const [sender, drained] of load.drained) assert.ok(drained.length > 0, `${sender} was told`);
+/** An engine that outlives its nodes. */
+interface Outliving {
+  readonly url: string;
+  left(): Promise<Left>;
+}
 
+async function ownRedis(t: TestContext): Promise<Outliving> {
+  const { url } = await startRedis(t);
+  const left = async (): Promise<Left> => {
     const stored = new Redis(url);
-    t.after(() => stored.disconnect());
     const keys = createRedisKeys('troupe');
-    assert.deepEqual(await stored.zrange(keys.members, '0', '-1'), [], 'the namespace is free');
-    let left = 0;
-    for (const shard of shardNames(defaults.shards)) {
-      assert.equal(await stored.hget(keys.lease(shard), 'released'), '1', `the lease of ${shard} was given back`);
-      for (const state of ['wait', 'active']) left += await stored.llen(`${keys.queuePrefix(shard)}:mail:${state}`);
-    }
+    const given = await Promise.all(
+      shardNames(defaults.shards).map((shard) => stored.hget(keys.lease(shard), 'released')),
+    );
+    const nodes = await stored.zcard(keys.members);
+    stored.disconnect();
+    return { nodes, leases: given.filter((released) => released !== '1').length };
+  };
+  return { url, left };
+}
 
-    // Another data folder: nothing tells this node that the first one is dead.
-    await using other = new CommandLine();
-    const startedMs = performance.now();
-    const next = startNode(other, url);
-    const after = await next.ready();
-    const startMs = Math.round(performance.now() - startedMs);
-    const applied = await compare(after.grpc, load);
-    const refused = [...load.drained.values()].flat();
-    assert.deepEqual(
-      refused.filter((id) => applied.has(id)),
-      [],
-      'what was refused is not applied',
-    );
-    t.diagnostic(
-      `${load.acknowledged.size} acknowledged, ${refused.length} refused, ${left} jobs left for the next node`,
-    );
-    t.diagnostic(`it ended in ${drainMs} ms, the next was ready in ${startMs} ms`);
-  });
+async function ownPostgres(t: TestContext): Promise<Outliving> {
+  const { url, connection } = await startPostgres(t);
+  const left = async (): Promise<Left> => {
+    const client = new pg.Client({ ...connection });
+    await client.connect();
+    try {
+      const { rows } = await client.query<{ nodes: number; leases: number }>(
+        `SELECT (SELECT count(*)::int FROM troupe.troupe_nodes) AS nodes,
+           (SELECT ${defaults.shards} - count(*)::int FROM troupe.troupe_leases WHERE released) AS leases`,
+      );
+      return rows[0] as Left;
+    } finally {
+      await client.end();
+    }
+  };
+  return { url, left };
+}
+
+describe('a signal in the middle of load', slow, () => {
+  for (const [name, engine, skip] of [
+    ['Redis', ownRedis, redisMissing()],
+    ['PostgreSQL', ownPostgres, false],
+  ] as const)
+    it(`refuses what is new, answers what is open and gives its leases back; on ${name}`, {
+      ...slow,
+      skip,
+    }, async (t) => {
+      const { url, left } = await engine(t);
+      await using cli = new CommandLine();
+      const node = startNode(cli, url);
+      const { grpc, http, admin } = await node.ready();
+      const asker = clientOf(t, grpc);
+      await asker.ask({ to: '/ledger/open', type: 'read' });
+      const load = new Load({
+        g0: overGrpc(clientOf(t, grpc)),
+        g1: overGrpc(clientOf(t, grpc)),
+        h0: (to, payload) => post(http, '/v1/tell', to, payload),
+      });
+      await eventually('load is under way', 20_000, () => load.acknowledged.size >= acknowledgedAtSignal);
+      const payload = (n: number) => ({ sender: 'asker', n, workMs: 1_000 });
+      const open = [1, 2, 3, 4].map((n) => {
+        const to = '/ledger/open';
+        return n % 2 === 0
+          ? asker.ask({ to, type: 'append', payload: payload(n) })
+          : post(http, '/v1/ask', to, payload(n)).then((answer) => (answer as { reply: unknown }).reply);
+      });
+      await eventually('the asks are open', 10_000, async () => (await openAsks(admin)) >= open.length);
+      const signalledMs = performance.now();
+      node.child.kill('SIGTERM');
+
+      await eventually('it says so', 5_000, () => drains(admin));
+      assert.equal(await node.ended, exitCodes.ok, node.told());
+      const drainMs = Math.round(performance.now() - signalledMs);
+      assert.ok(drainMs < defaults.drainGraceMs, `it took ${drainMs} ms`);
+      const answers = (await Promise.all(open)) as { count: number }[];
+      assert.deepEqual(answers.map(({ count }) => count).sort(), [1, 2, 3, 4], 'what was open is answered');
+      await load.ended;
+      for (const [sender, drained] of load.drained) assert.ok(drained.length > 0, `${sender} was told`);
+
+      assert.deepEqual(await left(), { nodes: 0, leases: 0 }, 'the namespace is free, and all leases are given back');
+
+      // Another data folder: nothing tells this node that the first one is dead.
+      await using other = new CommandLine();
+      const startedMs = performance.now();
+      const next = startNode(other, url);
+      const after = await next.ready();
+      const startMs = Math.round(performance.now() - startedMs);
+      const applied = await compare(after.grpc, load);
+      const refused = [...load.drained.values()].flat();
+      assert.deepEqual(
+        refused.filter((id) => applied.has(id)),
+        [],
+        'what was refused is not applied',
+      );
+      t.diagnostic(`${load.acknowledged.size} acknowledged, ${refused.length} refused`);
+      t.diagnostic(`it ended in ${drainMs} ms, the next was ready in ${startMs} ms`);
+    });
 
   for (const [name, engine, skip] of [
     ['Redis', async (t: TestContext) => (await startRedis(t)).url, redisMissing()],
