@@ -1,6 +1,7 @@
 import type { Address } from './address.ts';
 import type { ActorDefinition } from './define-actor.ts';
 import type { Envelope } from './envelope.ts';
+import { TroupeError } from './errors.ts';
 import { limits } from './limits.ts';
 import type { Mailroom } from './mailbox/mailroom.ts';
 import { shardOfResult } from './mailbox/results.ts';
@@ -18,22 +19,25 @@ export function durableCapacity(
 
 /** The store of one shard, as far as it may be full. */
 export interface ShardRoom {
-  readonly mail: Pick<Mailroom, 'waiting' | 'parkedRows'>;
+  readonly mail: Pick<Mailroom, 'waiting' | 'parkedRows' | 'knowsKey'>;
   readonly keptRows: number;
 }
 
 /** Why a durable message does not fit, where it does not (G8). `inTransit`: to its address, and not come in yet. */
 export function durableFault(
-  { to, id, key }: Envelope,
+  envelope: Envelope,
   { mailbox }: ActorDefinition,
   { mail, keptRows }: ShardRoom,
   inTransit: number,
-): string | undefined {
-  if (inTransit + mail.waiting(to) >= mailbox.durable) return `the durable mailbox of ${to} is full`;
+): TroupeError | undefined {
+  const { to, id, key } = envelope;
+  const full = (text: string, retryAfterMs: number) => new TroupeError('MAILBOX_FULL', text, { retryAfterMs });
+  if (inTransit + mail.waiting(to) >= mailbox.durable) return full(`the durable mailbox of ${to} is full`, 1_000);
   if (mail.parkedRows >= limits.shardParkedEnvelopes)
-    return `the shard of ${to} is full, of all its mailboxes together; who waits is shown by: troupe parked`;
-  const isKept = key !== undefined || shardOfResult(id) !== undefined;
+    return full(`the shard of ${to} is full, of all its mailboxes together; who waits: troupe parked`, 5_000);
+  // A repeat adds little, and its client has to learn what came of the first.
+  const isKept = key === undefined ? shardOfResult(id) !== undefined : !mail.knowsKey(envelope);
   if (isKept && keptRows >= limits.shardKeptRows)
-    return `the shard of ${to} keeps as many keys and results as it may; each goes after 24 hours`;
+    return full(`the shard of ${to} keeps as many keys and results as it may; each goes after 24 hours`, 60_000);
   return undefined;
 }

@@ -69,7 +69,7 @@ export const errorTable = {
     advice: 'The message names the setting that would allow it.',
   },
   MAILBOX_FULL: {
-    meaning: 'The mailbox is at its capacity.',
+    meaning: 'The mailbox, or what its shard may keep, is full.',
     grpc: 'RESOURCE_EXHAUSTED',
     http: 429,
     retry: 'later',

@@ -38,9 +38,9 @@ export const limits = {
   /** Durable messages of all actors of one shard that are parked in the store. */
   shardParkedEnvelopes: 250_000,
   /** Idempotency keys and results of tasks that one shard keeps. */
-  shardKeptRows: 250_000,
-  /** Of these, how many whose time is over are removed in one commit. */
-  expiredPerCommit: 1_024,
+  shardKeptRows: 1_000_000,
+  /** Of these, how many whose time is over are removed in one round of housekeeping, which comes with each renewal. */
+  expiredPerRound: 1_024,
   /** Durable messages of one actor that wait in memory before the rest is parked in the store. */
   actorWaitingEnvelopes: 512,
   /** What actors send may exceed a durable mailbox, and the rows of a shard, so many times; then it is a dead letter. */

@@ -230,6 +230,8 @@ export interface ShardView {
   readonly delayed: number;
   /** Durable messages of all its actors that are parked; an estimate after a take-over. */
   readonly parked: number;
+  /** Idempotency keys and results that are kept. */
+  readonly kept: number;
 }
 
 /** Reading the running system; nothing is computed while nobody asks. */

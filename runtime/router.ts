@@ -49,7 +49,7 @@ export interface RouterOptions {
   /** Writes a durable envelope; resolves when the engine has it. */
   readonly sendDurable: (envelope: Envelope) => Promise<void>;
   /** Why a durable message does not fit its mailbox or its shard, where it does not. */
-  readonly durableFault: (envelope: Envelope, definition: ActorDefinition) => string | undefined;
+  readonly durableFault: (envelope: Envelope, definition: ActorDefinition) => TroupeError | undefined;
 }
 
 /** How long a message waits for an actor that is between two lives. */
@@ -339,7 +339,7 @@ export class Router {
   #hand(envelope: Envelope, definition: ActorDefinition): Promise<void> | undefined {
     if (envelope.delivery === 'at-least-once') {
       const full = this.#options.durableFault(envelope, definition);
-      if (full !== undefined) throw new TroupeError('MAILBOX_FULL', full, { retryAfterMs: 1_000 });
+      if (full !== undefined) throw full;
       return this.#options.sendDurable(envelope);
     }
     const hold = this.#options.holdOf(envelope.to);

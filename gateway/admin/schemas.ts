@@ -73,6 +73,7 @@ export const shardSchema = z.object({
   outbox: z.number().int(),
   delayed: z.number().int(),
   parked: z.number().int(),
+  kept: z.number().int(),
 });
 
 export const parkedSchema = z.object({

@@ -1,6 +1,6 @@
 import type { DeadLetter } from '../../runtime/mailbox/dead-letters.ts';
 import type { Channels } from './channels.ts';
-import { senders } from './states.ts';
+import { type States, senders } from './states.ts';
 import { arrivalOf, type StoredShard } from './stored.ts';
 import type { Violations } from './verdict.ts';
 
@@ -12,29 +12,37 @@ export class Letters {
   readonly #violations: Violations;
   readonly #channels: Channels;
   /** Ids of the letters by what their messages would leave in a state. */
-  readonly #ids = new Map<string, string>();
+  readonly #ids = new Map<string, { readonly id: string; readonly sender: string }>();
+  readonly #states: States;
 
-  constructor(violations: Violations, channels: Channels) {
+  constructor(violations: Violations, channels: Channels, states: States) {
     this.#violations = violations;
     this.#channels = channels;
+    this.#states = states;
   }
 
-  /** A letter was written; `isApplied` tells whether a stored state holds a message. */
-  written(shard: string, text: string, isApplied: (key: string) => boolean): void {
+  /** A letter was written. */
+  written(shard: string, text: string): void {
     const { envelope, reason } = JSON.parse(text) as DeadLetter;
     const { id, key } = arrivalOf(envelope);
     if (others.has(reason) || key === undefined || repeats(key)) return;
-    this.#ids.set(key, id);
-    if (isApplied(key) && !this.#channels.wasRolledBack(shard))
+    const { sender } = envelope.payload as { readonly sender: string };
+    this.#ids.set(key, { id, sender });
+    if (this.#states.holds(key) && !this.#isDoubtful(shard, sender))
       this.#violations.add('letter', `${key} became a letter (${reason}), though it was applied`);
   }
 
   /** A state was written that holds this message. */
   applied(shard: string, key: string, stored: StoredShard | undefined): void {
-    const id = this.#ids.get(key);
-    if (id === undefined || this.#channels.wasRolledBack(shard)) return;
-    if (stored?.tables.get('dead')?.has(id) === true)
+    const letter = this.#ids.get(key);
+    if (letter === undefined || this.#isDoubtful(shard, letter.sender)) return;
+    if (stored?.tables.get('dead')?.has(letter.id) === true)
       this.#violations.add('letter', `${key} was applied, though it is a dead letter`);
+  }
+
+  /** What the engine took back may have been told again, under another id. */
+  #isDoubtful(shard: string, sender: string): boolean {
+    return this.#channels.wasRolledBack(shard) || this.#states.isDoubtful(sender);
   }
 }
 

@@ -71,7 +71,7 @@ export class States {
   }
 
   #apply(address: string, sender: string, n: number, key: string): void {
-    const doubtful = this.#isDoubtful(sender);
+    const doubtful = this.isDoubtful(sender);
     if (this.#applied.has(key) && !doubtful && !sender.endsWith(senders.repeating))
       this.#violations.add(sender.startsWith(senders.keyed) ? 'idempotency' : 'once', `${key} was applied twice`);
     this.#applied.add(key);
@@ -85,7 +85,7 @@ export class States {
   }
 
   /** A sender whose own state was rolled back has told its numbers before. */
-  #isDoubtful(sender: string): boolean {
+  isDoubtful(sender: string): boolean {
     if (sender.startsWith('/')) return this.#channels.wasRolledBack(this.#shardOf(sender));
     return sender.startsWith('relay') && this.#channels.wasRolledBack(this.#shardOf('/relay'));
   }

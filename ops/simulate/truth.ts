@@ -57,7 +57,7 @@ export class Truth {
     this.shardOf = createShardOf(world.shards) as (address: string) => string;
     this.#channels = new Channels(violations, () => world.schedule.now());
     this.#states = new States(violations, this.#channels, this.shardOf);
-    this.#letters = new Letters(violations, this.#channels);
+    this.#letters = new Letters(violations, this.#channels, this.#states);
   }
 
   /** Looks on at an engine of one node. */
@@ -239,8 +239,7 @@ export class Truth {
     }
     for (const key of fresh) this.#letters.applied(shard, key, stored);
     for (const change of changes)
-      if (change.op === 'put' && change.table === 'dead')
-        this.#letters.written(shard, change.value, (key) => this.#states.holds(key));
+      if (change.op === 'put' && change.table === 'dead') this.#letters.written(shard, change.value);
     for (const [writer, arrival] of this.#channels.newlyTaken(shard, stored))
       this.#takenIn(shard, writer, arrival, stored);
     for (const key of fresh)

@@ -83,7 +83,10 @@ export class Activation {
     );
     this.#invocations = new InvocationRows(options.address, options.stored?.invocations ?? [], options.unbegun);
     const parts = { hand: this.#hand, timers: this.#timers, invocations: this.#invocations, outputs: this.#outputs };
-    this.#seclusion = new Seclusion(options, parts, () => this.end({ cause: 'moved', charged: false }));
+    this.#seclusion = new Seclusion(options, parts, {
+      isIdle: () => this.#isIdle,
+      move: () => (this.status === 'running' ? this.end({ cause: 'moved', charged: false }) : undefined),
+    });
     this.#recorder = new TurnRecorder({ ...options, ...parts, isRunning: () => this.status === 'running' });
     this.#charges = new Charges({ ...options, ...parts, recorder: this.#recorder });
   }
@@ -115,16 +118,13 @@ export class Activation {
   started(): void {
     this.status = 'running';
     for (const timer of this.#timers.list()) this.#timers.arm(timer);
-    for (const src of this.#invocations.begunBefore()) this.#countAgain(src);
+    // Of the life before: run again, or reported as interrupted.
+    for (const src of this.#invocations.begunBefore()) {
+      const isRerun = this.definition.invocations[src]?.onInterrupt !== 'fail';
+      this.#options.count(isRerun ? 'invocation_reruns_total' : 'invocations_interrupted_total');
+    }
     this.#outputs.resume();
     if (!this.#seclusion.started()) this.pump();
-  }
-
-  /** An invocation of the life before is run again, or reported as interrupted. */
-  #countAgain(src: string): void {
-    const { count, definition } = this.#options;
-    const isRerun = definition.invocations[src]?.onInterrupt !== 'fail';
-    count(isRerun ? 'invocation_reruns_total' : 'invocations_interrupted_total');
   }
 
   park(reason: string): void {
@@ -160,9 +160,13 @@ export class Activation {
 
   /** Whether it has been idle for its time, as far as is known here. */
   hasRested(nowMs: number): boolean {
-    const isIdle = this.status === 'running' && !this.#passivating && this.#inFlight + this.#ephemeralInHand === 0;
-    const rests = isIdle && nowMs - this.#lastWorkMs >= this.definition.passivateAfterMs;
-    return rests && this.#outputs.openCount === 0 && !this.#options.shard.mail.hasMail(this.address);
+    const rests = this.#isIdle && nowMs - this.#lastWorkMs >= this.definition.passivateAfterMs;
+    return rests && !this.#options.shard.mail.hasMail(this.address);
+  }
+
+  get #isIdle(): boolean {
+    const isFree = this.status === 'running' && !this.#passivating && this.#outputs.openCount === 0;
+    return isFree && this.#inFlight + this.#ephemeralInHand === 0;
   }
 
   /** Asks the thread to put the actor to sleep, if it is idle there too. Mail waits for the answer. */

@@ -36,9 +36,14 @@ interface Lasting {
   readonly sinceMs: number;
   /** It leaves as soon as its actor is trusted again. */
   readonly untilTrusted: boolean;
+  /** Whether nothing would be cut off. */
+  readonly isIdle: () => boolean;
   /** Makes room. */
   readonly leave: () => void;
 }
+
+/** After one has left, so long until another has to: threads take a moment to end, and who waits a moment to ask again. */
+const roomMs = 2_000;
 
 export class Quarantine {
   readonly #threads: QuarantineThreads | undefined;
@@ -55,6 +60,7 @@ export class Quarantine {
   readonly #inUse = new Map<number, Address>();
   /** Who may last there, oldest first. */
   readonly #lasting = new Map<Address, Lasting>();
+  #madeRoomMs = Number.NEGATIVE_INFINITY;
 
   /** @param threads absent where actors share the thread of the node */
   constructor(threads: QuarantineThreads | undefined, clock: Clock) {
@@ -112,10 +118,11 @@ export class Quarantine {
   async threadFor(address: Address): Promise<number | undefined> {
     const isSuspect = this.#suspects.has(address);
     if (this.#threads === undefined || !(isSuspect || this.distrusts(address))) return undefined;
-    const slot = await this.#threads.startExtra();
+    const started = this.#threads.startExtra();
+    const slot = await (isSuspect ? started : started.catch(() => undefined));
     if (slot === undefined) {
-      this.#makeRoom();
       if (!isSuspect) return undefined;
+      this.#makeRoom();
       throw new TroupeError('UNAVAILABLE', 'all quarantine threads are in use', { retryAfterMs: 1_000 });
     }
     this.#inUse.set(slot, address);
@@ -123,20 +130,27 @@ export class Quarantine {
   }
 
   /** This actor, if it is in quarantine, is so for as long as something runs; where others wait it has to leave before. */
-  lasts(address: Address, leave: () => void, untilTrusted = false): void {
-    if (this.#isIn(address)) this.#lasting.set(address, { sinceMs: this.#clock.monotonic(), untilTrusted, leave });
+  lasts(address: Address, life: Pick<Lasting, 'leave' | 'isIdle'>, untilTrusted = false): void {
+    this.#lasting.delete(address);
+    if (this.#isIn(address)) this.#lasting.set(address, { ...life, sinceMs: this.#clock.monotonic(), untilTrusted });
   }
 
-  /** Lets those go that are trusted again. */
+  /** Lets those go that are trusted again, when nothing of them is under way. */
   review(): void {
-    for (const [address, { untilTrusted, leave }] of [...this.#lasting])
-      if (untilTrusted && !this.distrusts(address)) leave();
+    for (const [address, { untilTrusted, isIdle, leave }] of [...this.#lasting])
+      if (untilTrusted && !this.distrusts(address) && isIdle()) leave();
   }
 
-  /** What has done no harm for a while is let go for what waits. */
+  /** What has done no harm for a while is let go for what waits, and is trusted again: it would be back at once. */
   #makeRoom(): void {
-    const [oldest] = this.#lasting.values();
-    if (oldest !== undefined && this.#clock.monotonic() - oldest.sinceMs >= defaults.quarantineMs) oldest.leave();
+    const nowMs = this.#clock.monotonic();
+    if (nowMs - this.#madeRoomMs < roomMs) return;
+    const harmless = [...this.#lasting].filter(([, { sinceMs }]) => nowMs - sinceMs >= defaults.quarantineMs);
+    const [address, life] = harmless.find(([, { isIdle }]) => isIdle()) ?? harmless[0] ?? [];
+    if (address === undefined || life === undefined) return;
+    this.#madeRoomMs = nowMs;
+    this.#distrusted.delete(address);
+    life.leave();
   }
 
   /**
@@ -162,9 +176,9 @@ export class Quarantine {
     this.#condemned.set(address, reason);
   }
 
-  /** What it did is no longer held against it. */
+  /** What it did is no longer held against it; what senders did is. */
   acquit(address: Address): void {
-    for (const held of [this.#suspects, this.#hangs, this.#condemned, this.#distrusted]) held.delete(address);
+    for (const held of [this.#suspects, this.#hangs, this.#condemned]) held.delete(address);
   }
 
   /** The life of an actor is over, and with it its thread if that was its own. */

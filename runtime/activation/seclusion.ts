@@ -12,6 +12,14 @@ interface Work {
   readonly timers: DurableTimers;
 }
 
+/** The life that keeps to itself. */
+export interface SecludedLife {
+  /** Whether nothing of it is under way. */
+  readonly isIdle: () => boolean;
+  /** Ends it if it runs; its next one is among the others again, unless something is held against it. */
+  readonly move: () => void;
+}
+
 /**
  * How one life keeps to itself while something of it is suspected, until the fate of that is committed; and longer where
  * its actor is distrusted.
@@ -23,20 +31,19 @@ export class Seclusion {
   /** Whether what it invokes is stored: else nothing tells of its end. */
   readonly #isStored: boolean;
   readonly #work: Work;
-  readonly #onOver: () => void;
+  readonly #life: SecludedLife;
 
-  /** @param onOver the next life is among the others again */
   constructor(
     options: Pick<ActivationOptions, 'address' | 'quarantine' | 'suspect' | 'definition'>,
     work: Work,
-    onOver: () => void,
+    life: SecludedLife,
   ) {
     this.#address = options.address;
     this.#quarantine = options.quarantine;
     this.#suspect = options.suspect;
     this.#isStored = options.definition.persist === 'snapshot';
     this.#work = work;
-    this.#onOver = onOver;
+    this.#life = life;
   }
 
   /** Turns that may be in hand: after a suspect one nothing is to be run twice for its sake. */
@@ -48,8 +55,8 @@ export class Seclusion {
   started(): boolean {
     const by = this.#suspect?.by;
     if (by === 'life' || this.#isOver()) return this.#end();
-    if (by === undefined) this.#quarantine.lasts(this.#address, () => this.#leave(), this.#isStored);
-    else if (by === 'invocation') this.#quarantine.lasts(this.#address, () => this.#leave());
+    if (by === undefined) this.#last(this.#isStored);
+    else if (by === 'invocation') this.#last(false);
     return false;
   }
 
@@ -80,12 +87,17 @@ export class Seclusion {
     }
     this.#suspect = undefined;
     this.#quarantine.clear(this.#address);
-    this.#quarantine.lasts(this.#address, () => this.#leave(), this.#isStored);
+    this.#last(this.#isStored);
     return false;
+  }
+
+  #last(untilTrusted: boolean): void {
+    const { isIdle } = this.#life;
+    this.#quarantine.lasts(this.#address, { isIdle, leave: () => this.#leave() }, untilTrusted);
   }
 
   #leave(): void {
     this.#quarantine.clear(this.#address);
-    this.#onOver();
+    this.#life.move();
   }
 }

@@ -12,8 +12,6 @@ export interface HousekeepingOptions {
   /** Engine time, milliseconds. */
   readonly now: () => number;
   readonly commit: (operations: readonly StoreOperation[]) => void;
-  /** Resolves when what was committed before is stored, or given up with the shard. */
-  readonly settled: () => Promise<void>;
   /** How many idempotency keys and results began to be kept by this owner. */
   readonly keptSoFar: () => number;
 }
@@ -42,7 +40,7 @@ export class Housekeeping {
     this.#rounds = 0;
   }
 
-  /** Kept results and idempotency keys; rather too many than too few, as those that go are noticed later. */
+  /** Kept results and idempotency keys, as counted some rounds ago and added to since. */
   get kept(): number {
     return this.#counted.kept + this.#options.keptSoFar() - this.#counted.keptSoFar;
   }
@@ -73,18 +71,16 @@ export class Housekeeping {
 
   /** Removes kept results and idempotency keys whose time is over. */
   async #forgetExpired(current: () => boolean): Promise<void> {
-    const { engine, shard, now, commit, settled, keptSoFar } = this.#options;
-    for (;;) {
-      const expired = await engine.store.ranked(shard, 'expiry', now(), limits.expiredPerCommit);
-      if (!current()) return;
-      if (expired.length > 0) commit(expired.flatMap(({ member }) => expiredOperations(member)));
-      if (expired.length < limits.expiredPerCommit) break;
-      await settled();
-    }
+    const { engine, shard, now, commit, keptSoFar } = this.#options;
+    // One commit a round: the lease is renewed between two rounds.
+    const expired = await engine.store.ranked(shard, 'expiry', now(), limits.expiredPerRound);
+    if (expired.length > 0 && current()) commit(expired.flatMap(({ member }) => expiredOperations(member)));
     // An engine may have to go through all of them.
-    if (this.#rounds++ % roundsPerCount > 0) return;
-    const before = keptSoFar();
-    this.#counted = { kept: await engine.store.rankedCount(shard, 'expiry'), keptSoFar: before };
+    if (this.#rounds % roundsPerCount === 0) {
+      const before = keptSoFar();
+      this.#counted = { kept: await engine.store.rankedCount(shard, 'expiry'), keptSoFar: before };
+    }
+    this.#rounds += 1;
   }
 
   /** Closes the channels of dead nodes once the queue was seen empty: nothing of them can come in order any more. */

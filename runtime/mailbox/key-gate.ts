@@ -37,6 +37,8 @@ export interface KeyGateOptions {
 
 const retryMs = 200;
 
+const rowOf = (to: Address, { name }: MessageKey): string => `${to} ${name}`;
+
 export class KeyGate {
   readonly #options: KeyGateOptions;
   /** Messages behind a lookup, by address. */
@@ -51,6 +53,11 @@ export class KeyGate {
 
   close(): void {
     this.#open = false;
+  }
+
+  /** Whether a key was met lately. */
+  knows(to: Address, key: MessageKey): boolean {
+    return this.#known.has(rowOf(to, key));
   }
 
   /** Lets mail pass in order, each key once. */
@@ -77,7 +84,7 @@ export class KeyGate {
   async #decide(mail: Mail, key: MessageKey): Promise<void> {
     const { onPass, onRepeat, onMisuse } = this.#options;
     const { id, to } = mail.envelope;
-    const row = `${to} ${key.name}`;
+    const row = rowOf(to, key);
     const claim = this.#known.get(row) ?? (await this.#stored(row));
     if (!this.#open) return;
     if (claim === undefined) this.#claim(row, { hash: key.hash, id });

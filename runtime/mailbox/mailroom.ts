@@ -12,6 +12,7 @@
 import type { Address } from '../address.ts';
 import type { Clock } from '../clock.ts';
 import type { ShardStore, StoreOperation } from '../engines/engine.ts';
+import type { Envelope } from '../envelope.ts';
 import { type ErrorData, toErrorData } from '../errors.ts';
 import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
@@ -149,6 +150,11 @@ export class Mailroom {
   /** Durable messages of all addresses that wait in rows; an estimate after a take-over. */
   get parkedRows(): number {
     return this.#store?.parking.rows ?? 0;
+  }
+
+  /** Whether the idempotency key of a message is known to be claimed already. */
+  knowsKey({ to, key }: Envelope): boolean {
+    return key !== undefined && this.#store?.keys.knows(to, key) === true;
   }
 
   /** The fate of mail is decided: what a commit must hold for it. */
@@ -316,7 +322,10 @@ export class Mailroom {
     const isFull = this.waiting(envelope.to) >= actorSentReserve * capacity;
     if (!isFull && this.parkedRows < actorSentReserve * shardParkedEnvelopes) return true;
     this.#options.count('delivery_failed_total');
-    this.#options.log.warn({ from: envelope.from, to: envelope.to }, 'a mailbox is full beyond its reserve');
+    this.#options.log.warn(
+      { from: envelope.from, to: envelope.to },
+      'a mailbox, or its shard, is full beyond its reserve',
+    );
     return false;
   }
 

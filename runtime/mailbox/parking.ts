@@ -211,6 +211,8 @@ export class Parking {
     if (this.#lots.get(address) !== lot) return;
     for (const lane of lanes.keys()) lot.loaded[lane] = read.loaded[lane] as number;
     lot.inMemory += read.mails.length;
+    // Now it is known how many are left.
+    if (allLoaded(lot)) this.#count(lot, lot.inMemory - lot.rows);
     accept(read.mails);
   }
 

@@ -127,7 +127,6 @@ export class Shard {
       log,
       now: () => this.now(),
       commit: (operations) => this.submit({ operations, mails: [], onCommitted: nothing }),
-      settled: () => this.settled(),
       keptSoFar: () => this.mail.keptSoFar,
     });
   }
@@ -160,6 +159,7 @@ export class Shard {
       outbox: this.outboxCount,
       delayed: tenure?.delayed.count ?? 0,
       parked: this.mail.parkedRows,
+      kept: this.keptRows,
     };
   }
 

@@ -60,7 +60,9 @@ function sourcesWith(done: string[] | undefined): AdminSources {
         { slot: 1, incarnation: 4, status: 'running', actors: 3, lagMs: 2, heapUsedBytes: 1_000, ...calm, exits: 3 },
         { slot: 2, incarnation: 1, status: 'gone', actors: 0, lagMs: 0, heapUsedBytes: 0, ...calm, exits: 1, lastExit },
       ],
-      shards: () => [{ shard: 's0', held: true, epoch: 9, seq: 1, inHand: 0, outbox: 0, delayed: 4, parked: 0 }],
+      shards: () => [
+        { shard: 's0', held: true, epoch: 9, seq: 1, inHand: 0, outbox: 0, delayed: 4, parked: 0, kept: 0 },
+      ],
       parked: () => [
         { address: '/ledger/asleep', waiting: 7, hold: { why: 'paused', text: 'for the night' } },
         { address: '/ledger/a', waiting: 600 },

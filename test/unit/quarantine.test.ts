@@ -34,11 +34,12 @@ describe('the quarantine', () => {
     kept.suspect(b, { by: 'message', id: 'm' });
     assert.equal(await kept.threadFor(a), 3);
     const left: Address[] = [];
-    kept.lasts(a, () => {
+    const leave = (): void => {
       left.push(a);
       kept.clear(a);
       kept.left(a, 3);
-    });
+    };
+    kept.lasts(a, { isIdle: () => false, leave });
     await assert.rejects(kept.threadFor(b), { reason: 'UNAVAILABLE' });
     assert.deepEqual(left, []);
     await clock.advance(defaults.quarantineMs);
@@ -77,7 +78,8 @@ describe('the quarantine', () => {
     kept.clear(a);
     assert.equal(await kept.threadFor(a), 3, 'it is distrusted');
     const left: Address[] = [];
-    kept.lasts(a, () => left.push(a), true);
+    let isIdle = false;
+    kept.lasts(a, { isIdle: () => isIdle, leave: () => left.push(a) }, true);
     kept.offended(b);
     assert.equal(await kept.threadFor(b), undefined, 'no thread is free, and nothing of it waits');
     await clock.advance(defaults.distrustMs - 1);
@@ -85,9 +87,33 @@ describe('the quarantine', () => {
     assert.deepEqual(left, []);
     await clock.advance(1);
     kept.review();
+    assert.deepEqual(left, [], 'something of it is under way');
+    isIdle = true;
+    kept.review();
     assert.deepEqual(left, [a]);
     kept.left(a, 3);
     assert.equal(await kept.threadFor(b), undefined, 'time has passed for it, too');
+  });
+
+  test('lets one go for a suspect that waits, which is not back at once; who is only distrusted moves nobody', async () => {
+    const { clock, kept } = quarantine();
+    kept.offended(a);
+    assert.equal(await kept.threadFor(a), 3);
+    let evictions = 0;
+    const leave = (): void => {
+      evictions += 1;
+      kept.left(a, 3);
+    };
+    kept.lasts(a, { isIdle: () => true, leave }, true);
+    await clock.advance(defaults.quarantineMs);
+    kept.offended(b);
+    assert.equal(await kept.threadFor(b), undefined);
+    assert.equal(evictions, 0);
+    kept.suspect(b, { by: 'message', id: 'm' });
+    await assert.rejects(kept.threadFor(b), { reason: 'UNAVAILABLE' });
+    assert.equal(evictions, 1);
+    assert.equal(await kept.threadFor(a), undefined, 'its thread is for who waits');
+    assert.equal(await kept.threadFor(b), 3);
   });
 
   test('clears what it is told to, and nothing that came in its place', () => {

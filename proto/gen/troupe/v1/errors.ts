@@ -21,7 +21,7 @@ export const ErrorReason = {
   ERROR_REASON_UNAUTHENTICATED: 6,
   /** ERROR_REASON_PERMISSION_DENIED - The caller, or the configuration, does not allow this. */
   ERROR_REASON_PERMISSION_DENIED: 7,
-  /** ERROR_REASON_MAILBOX_FULL - The mailbox is at its capacity. */
+  /** ERROR_REASON_MAILBOX_FULL - The mailbox, or what its shard may keep, is full. */
   ERROR_REASON_MAILBOX_FULL: 8,
   /** ERROR_REASON_UNAVAILABLE - The actor, its upstream or the engine cannot be reached now. */
   ERROR_REASON_UNAVAILABLE: 9,
