@@ -76,16 +76,15 @@ export class BenchRun {
     counts: Counts,
   ): Promise<void> {
     const { bench, bareSide, bar, barOfMany = bar } = kind;
-    for (const [inFlight, messages, least] of [
-      [manyInFlight[this.size], counts.many, barOfMany],
-      [1, counts.one, bar],
-    ] as const) {
+    const measured = async (inFlight: number, messages: number, least: number | undefined): Promise<Line> => {
       const plan = this.plan(messages, inFlight);
-      const found = await compare(ours, bare, plan);
-      const line: Line = { bench, bareSide, inFlight, messages: plan.messages, ...found };
-      this.#lines.push(least === undefined ? line : { ...line, bar: least });
+      const line: Line = { bench, bareSide, inFlight, messages: plan.messages, ...(await compare(ours, bare, plan)) };
       this.#options.say(`${bench}, ${inFlight} in flight: ${line.ratio.toFixed(2)}`);
-    }
+      return least === undefined ? line : { ...line, bar: least };
+    };
+    const many = await measured(manyInFlight[this.size], counts.many, barOfMany);
+    const one = await measured(1, counts.one, bar);
+    this.#lines.push(one, many);
   }
 
   plan(messages: number, inFlight: number): Plan {
