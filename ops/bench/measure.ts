@@ -33,15 +33,18 @@ export interface Plan {
 /** Runs of each side before the first that counts: code is still being compiled in the first. */
 const warmUpRuns = 2;
 
+/** Runs of both sides in turns of which none counts. */
+export async function warmUp(ours: Side, bare: Side, plan: Plan): Promise<void> {
+  for (let run = 0; run < warmUpRuns; run += 1) for (const side of [ours, bare]) await measure(side, plan);
+}
+
 /** A warm-up of both sides, then their runs in turns. */
 export async function compare(ours: Side, bare: Side, plan: Plan): Promise<Comparison> {
   const rates: { ours: number[]; bare: number[] } = { ours: [], bare: [] };
-  for (let run = 0; run < warmUpRuns + plan.runs; run += 1) {
-    for (const [name, side] of [['ours', ours] as const, ['bare', bare] as const]) {
-      const rate = await measure(side, plan);
-      if (run >= warmUpRuns) rates[name].push(rate);
-    }
-  }
+  await warmUp(ours, bare, plan);
+  for (let run = 0; run < plan.runs; run += 1)
+    for (const [name, side] of [['ours', ours] as const, ['bare', bare] as const])
+      rates[name].push(await measure(side, plan));
   const oursPerSecond = median(rates.ours);
   const barePerSecond = median(rates.bare);
   return { ...rates, oursPerSecond, barePerSecond, ratio: oursPerSecond / barePerSecond };

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../runtime/clock.ts';
 import { type BenchEngine, benchEngines } from './engine-server.ts';
-import { compare, type Plan, type Side } from './measure.ts';
+import { compare, type Plan, type Side, warmUp } from './measure.ts';
 import { type BenchNode, startBenchNode } from './node.ts';
 import { sampleOrder } from './order.ts';
 import { type Line, machineHere, meetsBar, type Remark, type Report, staysBelow } from './report.ts';
@@ -66,8 +66,8 @@ export class BenchRun {
   }
 
   /**
-   * Both sides with many messages in flight, and with one; a bar may stand for one of them only. Many come first: what
-   * one message takes is felt only once V8 has compiled its whole way, and that takes some 20,000 messages.
+   * Both sides with one message in flight, and with many; a bar may stand for one of them only. Many warm both up before:
+   * what one message takes is felt only once V8 has compiled its whole way, and that takes some 20,000 messages.
    */
   async compare(
     kind: Pick<Line, 'bench' | 'bareSide'> & { readonly bar?: number; readonly barOfMany?: number },
@@ -82,9 +82,9 @@ export class BenchRun {
       this.#options.say(`${bench}, ${inFlight} in flight: ${line.ratio.toFixed(2)}`);
       return least === undefined ? line : { ...line, bar: least };
     };
-    const many = await measured(manyInFlight[this.size], counts.many, barOfMany);
-    const one = await measured(1, counts.one, bar);
-    this.#lines.push(one, many);
+    const inFlight = manyInFlight[this.size];
+    await warmUp(ours, bare, this.plan(counts.many, inFlight));
+    this.#lines.push(await measured(1, counts.one, bar), await measured(inFlight, counts.many, barOfMany));
   }
 
   plan(messages: number, inFlight: number): Plan {
