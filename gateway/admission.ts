@@ -5,6 +5,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { isSystemAddress, parseAddress } from '../runtime/address.ts';
+import type { Draft } from '../runtime/draft.ts';
 import { type Delivery, type Json, lanes, type Priority } from '../runtime/envelope.ts';
 import { TroupeError } from '../runtime/errors.ts';
 import { isIdempotencyKey, keyRule } from '../runtime/idempotency.ts';
@@ -58,7 +59,7 @@ export function admit(raw: RawMessage): AdmittedMessage {
   if (delivery === 'at-most-once' && (delayMs !== undefined || idempotencyKey !== undefined))
     throw invalid('delivery', 'what has a delay or an idempotency key is durable: leave it out, or say at-least-once');
   const timeoutMs = timeoutOf(raw.timeoutMs);
-  const message: { -readonly [Field in keyof OutgoingMessage]: OutgoingMessage[Field] } = {
+  const message: Draft<OutgoingMessage> = {
     to,
     type,
     payload: payloadOf(raw),

@@ -8,6 +8,7 @@
  * 3. Whatever goes wrong comes out as a `TroupeError`.
  */
 
+import type { Draft } from '../runtime/draft.ts';
 import type { Json } from '../runtime/envelope.ts';
 import { TroupeError, toErrorData } from '../runtime/errors.ts';
 import { defaults } from '../runtime/limits.ts';
@@ -83,7 +84,7 @@ export function createDispatch(options: DispatchOptions): Dispatch {
             const { remainingMs = Number.POSITIVE_INFINITY, signal, onChunk } = context;
             if (remainingMs <= 0) throw expired();
             if (signal?.aborted) throw new TroupeError('CANCELLED', 'the caller cancelled');
-            const options: { -readonly [Field in keyof AskOptions]: AskOptions[Field] } = {
+            const options: Draft<AskOptions> = {
               timeoutMs: Math.min(timeoutMs, remainingMs),
             };
             if (signal !== undefined) options.signal = signal;

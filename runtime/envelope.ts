@@ -1,4 +1,5 @@
 import type { Address } from './address.ts';
+import type { Draft } from './draft.ts';
 
 /** Any JSON value. Payloads are JSON so that a message means the same on each edge, thread and engine. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -72,7 +73,7 @@ export interface MessageInfo {
 
 export function messageInfo(envelope: Envelope): MessageInfo {
   const { id, from, headers = noHeaders, deadlineMs, attempt } = envelope;
-  const info: { -readonly [K in keyof MessageInfo]: MessageInfo[K] } = { id, headers, attempt };
+  const info: Draft<MessageInfo> = { id, headers, attempt };
   if (from !== undefined) info.from = from;
   if (deadlineMs !== undefined) info.deadlineMs = deadlineMs;
   return info;

@@ -5,6 +5,7 @@
 
 import type { Delivery, Json, Priority } from './envelope.ts';
 import type { ErrorData } from './errors.ts';
+import type { Hold } from './mailbox/parked-row.ts';
 
 /** A message as its sender writes it. */
 export interface OutgoingMessage {
@@ -111,13 +112,7 @@ export interface ParkedView {
   readonly address: string;
   /** Durable messages that wait; an estimate. */
   readonly waiting: number;
-  readonly hold?: {
-    /** `paused` by an operator, `unreadable` snapshot, `hung` of itself, `backoff` after a failed attempt. */
-    readonly why: 'paused' | 'unreadable' | 'hung' | 'backoff';
-    readonly text: string;
-    /** Engine time, milliseconds; absent: until it is resumed. */
-    readonly untilMs?: number;
-  };
+  readonly hold?: Hold;
 }
 
 export interface DeadLetterView {

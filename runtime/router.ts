@@ -15,6 +15,7 @@ import type { Asks } from './asks.ts';
 import { type Clock, within } from './clock.ts';
 import { type ActorDefinition, messageTypeFault } from './define-actor.ts';
 import { deliveryFailedType, hearsOfFailures } from './delivery-failed.ts';
+import type { Draft } from './draft.ts';
 import type { EngineTrouble } from './engines/watched-engine.ts';
 import { type Delivery, type Envelope, type Json, lanes, streamHeader } from './envelope.ts';
 import { shuttingDown, TroupeError, toErrorData } from './errors.ts';
@@ -61,9 +62,6 @@ interface Handed {
   readonly envelope: Envelope;
   readonly written: Promise<void> | undefined;
 }
-
-/** An envelope that is still being written. */
-type Draft = { -readonly [Field in keyof Envelope]: Envelope[Field] };
 
 export class Router {
   readonly #options: RouterOptions;
@@ -188,7 +186,7 @@ export class Router {
   }
 
   /** A durable tell of an actor that wants to know where it ends says so; what is known of its sender may be gone then. */
-  #reporting(draft: Draft): Draft {
+  #reporting(draft: Draft<Envelope>): Draft<Envelope> {
     const { from, delivery } = draft;
     if (from === undefined || delivery !== 'at-least-once') return draft;
     if (hearsOfFailures(this.#options.directory.definitionOf(from))) draft.reportsFailure = true;
@@ -218,7 +216,7 @@ export class Router {
     definition: ActorDefinition,
     from: Address | undefined,
     answers = false,
-  ): Draft {
+  ): Draft<Envelope> {
     const key = messageKeyOf(message, answers);
     const payload = message.payload === undefined ? {} : message.payload;
     const checked = checkMessage(definition, message.type, payload);
@@ -228,9 +226,15 @@ export class Router {
     return draft;
   }
 
-  #build(to: Address, message: OutgoingMessage, delivery: Delivery, payload: Json, from: Address | undefined): Draft {
+  #build(
+    to: Address,
+    message: OutgoingMessage,
+    delivery: Delivery,
+    payload: Json,
+    from: Address | undefined,
+  ): Draft<Envelope> {
     const { type, headers } = message;
-    const draft: Draft = { id: this.#options.random.id(), to, type, payload, delivery, attempt: 1 };
+    const draft: Draft<Envelope> = { id: this.#options.random.id(), to, type, payload, delivery, attempt: 1 };
     if (from !== undefined) draft.from = from;
     if (headers !== undefined) draft.headers = headers;
     if (message.priority !== undefined) draft.priority = message.priority;

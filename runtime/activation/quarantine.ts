@@ -10,7 +10,8 @@
  * A life that ended its thread by what it does of itself, as by its start, is tried once more in the same way, and is
  * parked when it does so again.
  *
- * Suspicion and distrust are kept in memory: after a restart of the node it takes the end of one more thread to come under it again.
+ * Suspicion and distrust are kept in memory: after a restart of the node it takes the end of one more thread to come
+ * under them again.
  */
 
 import type { Address } from '../address.ts';

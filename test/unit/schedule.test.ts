@@ -10,6 +10,7 @@ import { type Effect, effect } from '../../runtime/index.ts';
 import { limits } from '../../runtime/limits.ts';
 import { createVirtualClock } from '../../runtime/testing/clock.ts';
 import { ledger, machine } from '../apps/scheduler.ts';
+import { quiet } from '../support/quiet-hooks.ts';
 import { eventually, startWorld, type World } from '../support/world.ts';
 
 const start = (t: Parameters<typeof startWorld>[0], space: MemorySpace, before?: World): Promise<World> => {
@@ -35,16 +36,7 @@ const notes = (world: World, to: string, count: number): Promise<string[]> =>
   );
 
 function stepperOf(definition: Parameters<typeof createProgram>[0], clock = createVirtualClock()): Stepper {
-  const hooks = {
-    onEvent() {},
-    onEffect() {},
-    onUnaddressed() {},
-    onLog() {},
-    onSaturated() {},
-    within: (_: unknown, task: () => void) => task(),
-    newId: () => '',
-  };
-  return createProgram(definition).stepper(hooks, clock, '/test#1');
+  return createProgram(definition).stepper(quiet, clock, '/test#1');
 }
 
 describe('schedule', () => {

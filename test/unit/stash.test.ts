@@ -11,6 +11,7 @@ import { effect } from '../../runtime/index.ts';
 import { limits } from '../../runtime/limits.ts';
 import { createVirtualClock } from '../../runtime/testing/clock.ts';
 import { gate } from '../apps/gate.ts';
+import { quiet } from '../support/quiet-hooks.ts';
 import { eventually, startWorld, type World } from '../support/world.ts';
 
 const a = '/gates/a' as Address;
@@ -131,16 +132,7 @@ describe('stash', () => {
   });
 
   test('it needs a message in hand, and is bounded; the turn fails', () => {
-    const hooks = {
-      onEvent() {},
-      onEffect() {},
-      onUnaddressed() {},
-      onLog() {},
-      onSaturated() {},
-      within: (_: unknown, task: () => void) => task(),
-      newId: () => '',
-    };
-    const stepper = createProgram(gate).stepper(hooks, createVirtualClock(), '/test#1');
+    const stepper = createProgram(gate).stepper(quiet, createVirtualClock(), '/test#1');
     stepper.start(undefined, true);
     assert.match(String(stepper.perform(effect.stash()).failure?.thrown), /no message is in hand/);
     const pass = { type: 'pass', payload: { n: 1 } };

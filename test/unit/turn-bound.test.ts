@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { assign, enqueueActions, fromPromise, fromTransition, setup } from 'xstate';
 import { z } from 'zod';
 import { createProgram } from '../../runtime/activation/machine.ts';
-import type { Stepper, StepperHooks } from '../../runtime/activation/stepper.ts';
+import type { Stepper } from '../../runtime/activation/stepper.ts';
 import { atMostJsonBytes, jsonBytes } from '../../runtime/activation/turn-size.ts';
 import { defineActor, type EventsOf } from '../../runtime/define-actor.ts';
 import { defineApp } from '../../runtime/define-app.ts';
@@ -17,6 +17,7 @@ import { silentLog } from '../../runtime/log.ts';
 import { Committer } from '../../runtime/mailbox/committer.ts';
 import { ref } from '../../runtime/ref.ts';
 import { createProbe, createTestWorld, createVirtualClock, type TestNode } from '../../runtime/testing/index.ts';
+import { quiet } from '../support/quiet-hooks.ts';
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
@@ -83,18 +84,8 @@ const stubborn = fromTransition((context: Context, event: Events, { emit }) => {
   return { ...after(context, event), notes: [99] };
 }, empty);
 
-const hooks: StepperHooks = {
-  onEvent() {},
-  onEffect() {},
-  onUnaddressed() {},
-  onLog() {},
-  onSaturated() {},
-  within: (_, task) => task(),
-  newId: () => '',
-};
-
 function stepperOf(definition: Parameters<typeof createProgram>[0]): Stepper {
-  const stepper = createProgram(definition).stepper(hooks, createVirtualClock(), '/test#1');
+  const stepper = createProgram(definition).stepper(quiet, createVirtualClock(), '/test#1');
   stepper.start(undefined, definition.persist === 'snapshot');
   return stepper;
 }

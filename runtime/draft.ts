@@ -1,0 +1,2 @@
+/** A value that is still being written. */
+export type Draft<T> = { -readonly [Field in keyof T]: T[Field] };
