@@ -35,6 +35,7 @@ import { gated } from './gate.ts';
 import { loadApp } from './load-app.ts';
 import { type NodeFile, removeNodeFile, writeNodeFile } from './node-file.ts';
 import { ownIdentity } from './process-identity.ts';
+import { setNodeFlags } from './v8-flags.ts';
 
 export interface StartNodeOptions {
   readonly config: Config<ApplicationSettings>;
@@ -61,6 +62,7 @@ const epochCheckMs = 1_000;
 export async function startNode(options: StartNodeOptions): Promise<StartedNode> {
   const { config, log, clock = systemClock } = options;
   const { settings } = config;
+  setNodeFlags();
   const undo: (() => Promise<unknown> | void)[] = [];
   try {
     const { app, url: appUrl } = await loadApp(settings.app, config.application);

@@ -40,6 +40,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** Which round the event loop of this thread is in. */
+export function loopRound(): number {
+  return performance.nodeTiming.uvMetricsInfo.loopCount;
+}
+
 /** Resolves after `delayMs`, and keeps the process alive meanwhile; rejects with the signal's reason when aborted. */
 export function wait(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -154,8 +154,7 @@ export class Router {
     try {
       await this.#inLine(to, restartWaitMs, 'at-least-once', async (definition) => {
         checkAnswers(definition, message.type);
-        const draft = this.#envelope(to, message, 'at-least-once', definition, undefined, true);
-        draft.id = taskId;
+        const draft = this.#envelope(to, message, 'at-least-once', definition, undefined, taskId);
         if (timeoutMs !== undefined) draft.deadlineMs = engineNow(to) + timeoutMs;
         await this.#hand(draft, definition);
       });
@@ -215,13 +214,13 @@ export class Router {
     delivery: Delivery,
     definition: ActorDefinition,
     from: Address | undefined,
-    answers = false,
+    answeredAs?: string,
   ): Draft<Envelope> {
-    const key = messageKeyOf(message, answers);
+    const key = messageKeyOf(message, answeredAs !== undefined);
     const payload = message.payload === undefined ? {} : message.payload;
     const checked = checkMessage(definition, message.type, payload);
     if ('refused' in checked) throw TroupeError.from(checked.refused);
-    const draft = this.#build(to, message, delivery, payload, from);
+    const draft = this.#build(to, message, delivery, payload, from, answeredAs);
     if (key !== undefined) draft.key = key;
     return draft;
   }
@@ -232,9 +231,10 @@ export class Router {
     delivery: Delivery,
     payload: Json,
     from: Address | undefined,
+    id: string = this.#options.random.id(),
   ): Draft<Envelope> {
     const { type, headers } = message;
-    const draft: Draft<Envelope> = { id: this.#options.random.id(), to, type, payload, delivery, attempt: 1 };
+    const draft: Draft<Envelope> = { id, to, type, payload, delivery, attempt: 1 };
     if (from !== undefined) draft.from = from;
     if (headers !== undefined) draft.headers = headers;
     if (message.priority !== undefined) draft.priority = message.priority;
@@ -255,8 +255,7 @@ export class Router {
       throw new TroupeError('INVALID_MESSAGE', 'an ask waits for its answer and has no delay; send a tell');
     checkAnswers(definition, message.type);
     const delivery = message.delivery ?? (message.idempotencyKey === undefined ? 'at-most-once' : 'at-least-once');
-    const draft = this.#envelope(to, message, delivery, definition, from, true);
-    draft.id = id;
+    const draft = this.#envelope(to, message, delivery, definition, from, id);
     if (options.onChunk !== undefined) draft.headers = { ...message.headers, [streamHeader]: '1' };
     draft.deadlineMs = this.#options.engineNow(to) + leftMs;
     draft.replyTo = { node: this.#options.node() };

@@ -29,13 +29,28 @@ type Cancellable = EventEmitter & { readonly cancelled: boolean };
  * so whoever listens has to stop before.
  */
 export function callSignal(call: Cancellable): CancelSignal {
-  return {
-    get aborted() {
-      return call.cancelled;
-    },
-    addEventListener: (_, listener) => void call.once('cancelled', listener),
-    removeEventListener: (_, listener) => void call.off('cancelled', listener),
-  };
+  return new CallSignal(call);
+}
+
+/** A class, since an object literal with a getter is a slow object of its own shape, which V8 puts into its old space. */
+class CallSignal implements CancelSignal {
+  readonly #call: Cancellable;
+
+  constructor(call: Cancellable) {
+    this.#call = call;
+  }
+
+  get aborted(): boolean {
+    return this.#call.cancelled;
+  }
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    this.#call.once('cancelled', listener);
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    this.#call.off('cancelled', listener);
+  }
 }
 
 /** Runs `work` with an `AbortSignal` of the same meaning, which does not abort once it is done. */

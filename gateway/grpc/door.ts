@@ -22,8 +22,7 @@ export class Door {
   constructor(accepts: ((authorization: string | undefined) => boolean) | undefined, clock: Clock) {
     this.interceptor = ({ path }, call) => {
       const start = call.start.bind(call);
-      // Only its start is of interest: an intercepting call around it would cost each message of each call.
-      call.start = (listener) => {
+      const startWatched: typeof start = (listener) => {
         this.#open.set(call, path);
         start({
           onReceiveMetadata: (metadata) => {
@@ -51,6 +50,9 @@ export class Door {
           },
         });
       };
+      // Only its start is of interest: an intercepting call around it would cost each message of each call. V8 puts a
+      // function that is assigned where it is written into its old space, where it holds its call until a full collection.
+      call.start = startWatched;
       // Its type wants a class; what is done with it needs the interface.
       return call as ServerInterceptingCall;
     };

@@ -3,6 +3,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import { openEngine } from '../../runtime/engines/index.ts';
 import { createRuntime, type Runtime } from '../../runtime/runtime.ts';
 import { createTree } from '../../supervisors/index.ts';
+import { setNodeFlags } from '../v8-flags.ts';
 import app, { threads as usualThreads } from './app.ts';
 
 export interface BenchNode {
@@ -20,6 +21,7 @@ export async function startBenchNode(
   clock: Clock,
   { threads = usualThreads }: { readonly threads?: number } = {},
 ): Promise<BenchNode> {
+  setNodeFlags();
   const opened = await openEngine(engineUrl, { dataDir: '', namespace: 'bench', shards, clock });
   try {
     const appUrl = new URL(`./app${extname(import.meta.url)}`, import.meta.url).href;

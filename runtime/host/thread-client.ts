@@ -1,5 +1,5 @@
-import { Worker } from 'node:worker_threads';
-import { type Clock, systemClock } from '../clock.ts';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { type Clock, loopRound, systemClock } from '../clock.ts';
 import { type ErrorData, toErrorData } from '../errors.ts';
 import { defaults, limits } from '../limits.ts';
 import type { Behalf } from './causes.ts';
@@ -27,6 +27,8 @@ interface Noted {
 export interface ThreadData {
   readonly data: HostData;
   readonly inHand: SharedArrayBuffer;
+  /** The thread's end of the border; what the app's code does with `parentPort` does not reach it. */
+  readonly port: MessagePort;
 }
 
 /** From source the entry is TypeScript, in the built package JavaScript. */
@@ -36,8 +38,11 @@ const entry = new URL(import.meta.url.endsWith('.ts') ? './thread-host.ts' : './
 export function startThreadHost(data: HostData, events: HostEvents, options: ThreadOptions = {}): Host {
   const { clock = systemClock } = options;
   const inHand = new InHand();
+  // A channel of its own: on the worker's, Node reads an environment variable for each message and emits it twice.
+  const { port1: port, port2 } = new MessageChannel();
   const worker = new Worker(entry, {
-    workerData: { data, inHand: inHand.cells.buffer } satisfies ThreadData,
+    workerData: { data, inHand: inHand.cells.buffer, port: port2 } satisfies ThreadData,
+    transferList: [port2],
     name: `host-${data.slot}`,
     ...(options.heapLimitMb === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapLimitMb } }),
   });
@@ -54,6 +59,10 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
 
   const exited = new Promise<void>((resolve) => {
     worker.once('exit', (code) => {
+      // What it said before its end comes before the end.
+      for (let last = receiveMessageOnPort(port); last !== undefined; last = receiveMessageOnPort(port))
+        hear(last.message);
+      port.close();
       gone = true;
       outgoing = [];
       error ??= cause === 'died' ? toErrorData(new Error(`the host thread left with code ${code}`)) : undefined;
@@ -69,11 +78,12 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
       resolve();
     });
   });
-  worker.on('message', (wire: Wire<FromHost> | FromHost) => {
+  const hear = (wire: Wire<FromHost> | FromHost): void => {
     const messages = typeof wire === 'string' ? fromWire(wire) : [wire];
     isBack ||= stuck !== undefined && messages.some(({ from }) => from === 'pong');
     events.onMessages(messages);
-  });
+  };
+  port.on('message', hear);
   worker.on('error', (thrown: unknown) => {
     error = toErrorData(thrown);
     if ((thrown as NodeJS.ErrnoException | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY') cause = 'out-of-memory';
@@ -93,19 +103,12 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
   /** The delivery that a further one to the same activation joins. */
   let last: (Extract<ToHost, { readonly to: 'deliver' }> & { readonly inputs: TurnInput[] }) | undefined;
 
-  /** Whether what is posted now leaves at the end of this round of the event loop. */
-  let isRoundPlanned = false;
+  /** The round of the event loop in which something left last. */
+  let flushedIn = -1;
   /** What comes after a pause leaves at once. What follows in the same round is many: a wake of the thread for each costs. */
   const planFlush = (): void => {
-    isRoundPlanned = true;
-    queueMicrotask(flush);
-    clock.soon(endRound);
-  };
-  const endRound = (): void => {
-    isRoundPlanned = outgoing.length > 0;
-    if (!isRoundPlanned) return;
-    clock.soon(endRound);
-    flush();
+    if (loopRound() === flushedIn) clock.soon(flush);
+    else queueMicrotask(flush);
   };
 
   const flush = (): void => {
@@ -113,7 +116,9 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
     outgoing = [];
     outgoingInputs = 0;
     last = undefined;
-    if (!gone && messages.length > 0) worker.postMessage(toWire(messages));
+    if (gone || messages.length === 0) return;
+    flushedIn = loopRound();
+    port.postMessage(toWire(messages));
   };
 
   return {
@@ -121,7 +126,7 @@ export function startThreadHost(data: HostData, events: HostEvents, options: Thr
     incarnation: data.incarnation,
     post(message) {
       if (gone) return;
-      if (outgoing.length === 0 && !isRoundPlanned) planFlush();
+      if (outgoing.length === 0) planFlush();
       if (message.to !== 'deliver') {
         last = undefined;
         outgoing.push(message);

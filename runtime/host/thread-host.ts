@@ -1,7 +1,7 @@
 /** Entry of a host thread: imports the app module and runs a host core behind the thread's port. */
 
 import { getHeapSpaceStatistics } from 'node:v8';
-import { parentPort, resourceLimits, workerData } from 'node:worker_threads';
+import { isMainThread, resourceLimits, workerData } from 'node:worker_threads';
 import { systemClock } from '../clock.ts';
 import { systemRandom } from '../random.ts';
 import { containThread } from './containment.ts';
@@ -13,12 +13,11 @@ import { answerForStuckCode } from './stuck-code.ts';
 import type { ThreadData } from './thread-client.ts';
 import { fromWire, toWire, type Wire } from './wire.ts';
 
-if (parentPort === null) throw new Error('thread-host runs as a worker thread only');
-const port = parentPort;
+if (isMainThread) throw new Error('thread-host runs as a worker thread only');
+const { data, inHand, port } = workerData as ThreadData;
 
 const post = (messages: readonly FromHost[]): void => port.postMessage(toWire(messages));
 
-const { data, inHand } = workerData as ThreadData;
 const core = createHostCore({
   app: await loadApp(data.app),
   incarnation: data.incarnation,
