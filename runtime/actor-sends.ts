@@ -1,5 +1,6 @@
 import type { Directory } from './activation/directory.ts';
 import { type Address, nameOf, parentOf, parseAddress } from './address.ts';
+import { ephemeralFault } from './capacity.ts';
 import { DeathWatch } from './death-watch.ts';
 import type { ActorDefinition } from './define-actor.ts';
 import { deliveryFailedEnvelope, failureOfRefusal, hearsOfFailures } from './delivery-failed.ts';
@@ -161,7 +162,8 @@ export class ActorSends {
   #tellSender(from: Address, { address: to, messageType: type }: TellEffect, error: unknown): void {
     const { directory, random } = this.#options;
     const sender = directory.get(from);
-    if (sender?.status !== 'running' || !hearsOfFailures(sender.definition) || !sender.hasRoom()) return;
+    if (sender?.status !== 'running' || !hearsOfFailures(sender.definition)) return;
+    if (ephemeralFault(sender) !== undefined) return;
     const failure = failureOfRefusal({ to, type }, error);
     sender.deliver(ephemeralMail(deliveryFailedEnvelope(random.id(), from, from, 'at-most-once', failure)));
   }

@@ -33,6 +33,10 @@ export const limits = {
   /** Mailbox capacities of one actor, in messages. */
   ephemeralMailboxMessages: 1_000,
   durableMailboxMessages: 10_000,
+  /** Ephemeral messages of all actors of one shard that wait in one process. */
+  shardEphemeralMessages: 32_768,
+  /** Those that actors of one host thread have sent each other, and that wait there. */
+  threadEphemeralMessages: 131_072,
   /** Envelopes a shard's owner holds in memory, fetched and not yet committed. */
   shardInHandEnvelopes: 4_096,
   /** Durable messages of all actors of one shard that are parked in the store. */

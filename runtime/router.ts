@@ -12,6 +12,7 @@ import type { Activation } from './activation/activation.ts';
 import type { Directory } from './activation/directory.ts';
 import { type Address, isSystemAddress, parseAddress } from './address.ts';
 import type { Asks } from './asks.ts';
+import { ephemeralFault } from './capacity.ts';
 import { type Clock, within } from './clock.ts';
 import { type ActorDefinition, messageTypeFault } from './define-actor.ts';
 import { deliveryFailedType, hearsOfFailures } from './delivery-failed.ts';
@@ -350,8 +351,8 @@ export class Router {
       throw new TroupeError('PARKED', `${envelope.to} is held (${hold.why}): ${hold.text}`);
     const activation = this.#running(envelope.to);
     if (activation.persistent && !this.#options.commits(envelope.to)) throw this.#engineAway();
-    if (!activation.hasRoom())
-      throw new TroupeError('MAILBOX_FULL', `the mailbox of ${envelope.to} is full`, { retryAfterMs: 250 });
+    const full = ephemeralFault(activation);
+    if (full !== undefined) throw full;
     activation.deliver(ephemeralMail(envelope));
     return undefined;
   }

@@ -23,6 +23,7 @@ import { limits } from '../limits.ts';
 import { errorOfLetter } from '../mailbox/dead-letters.ts';
 import type { Mail } from '../mailbox/mail.ts';
 import { strikeOut, type Trial } from '../mailbox/trial.ts';
+import { Share } from '../tally.ts';
 import { errorOfEnd } from './attempts.ts';
 import { Charges } from './charges.ts';
 import { DurableTimers } from './durable-timers.ts';
@@ -54,7 +55,7 @@ export class Activation {
   /** Timers that came due while the actor was held. */
   #postponed: Timer[] = [];
   readonly #tryout = new Tryout();
-  #ephemeralInHand = 0;
+  readonly #ephemeralInHand: Share;
   /** Turns whose records wait for their commit. */
   #uncommittedTurns = 0;
   #draining = false;
@@ -74,6 +75,7 @@ export class Activation {
     this.incarnation = options.incarnation;
     this.slot = options.slot;
     this.#lastWorkMs = options.clock.monotonic();
+    this.#ephemeralInHand = new Share(options.shard.mail.ephemeral);
     this.#outputs = new Outputs({ ...options, persistent: this.persistent });
     this.#timers = new DurableTimers(
       options.clock,
@@ -96,7 +98,7 @@ export class Activation {
   }
 
   mailbox(): { inHand: number; waiting: number } {
-    return { inHand: this.#inFlight + this.#ephemeralInHand, waiting: this.#options.queue.length };
+    return { inHand: this.#inFlight + this.#ephemeralInHand.count, waiting: this.#options.queue.length };
   }
 
   /** Turns that were fed and are not committed. */
@@ -132,13 +134,14 @@ export class Activation {
     this.reason = reason;
   }
 
-  /** Whether one more ephemeral message fits. */
-  hasRoom(): boolean {
-    const waiting = this.persistent ? this.#options.queue.ephemeralLength + this.#inFlight : this.#ephemeralInHand;
-    return waiting < this.definition.mailbox.ephemeral;
+  /** Ephemeral messages that wait for it, and for all actors of its shard. */
+  get ephemeral(): { readonly waiting: number; readonly ofShard: number } {
+    const { queue, shard } = this.#options;
+    const waiting = this.persistent ? queue.ephemeralLength + this.#inFlight : this.#ephemeralInHand.count;
+    return { waiting, ofShard: shard.mail.ephemeral.count };
   }
 
-  /** Hands ephemeral mail on; the caller has checked `hasRoom`. */
+  /** Hands ephemeral mail on; the caller has seen that it fits. */
   deliver(mail: Mail) {
     if (this.#draining && mail.envelope.from === undefined) return this.#outputs.refuse(mail.envelope.id, shuttingDown);
     this.#lastWorkMs = this.#options.clock.monotonic();
@@ -153,7 +156,7 @@ export class Activation {
   /** An ephemeral message to an ephemeral actor: it needs no record. */
   #bypass({ envelope }: Mail): TurnInput {
     if (envelope.replyTo !== undefined) this.#outputs.asked(envelope.id);
-    this.#ephemeralInHand++;
+    this.#ephemeralInHand.add(1);
     this.hadMail = true;
     return { turn: 'message', envelope, commit: false };
   }
@@ -166,7 +169,7 @@ export class Activation {
 
   get #isIdle(): boolean {
     const isFree = this.status === 'running' && !this.#passivating && this.#outputs.openCount === 0;
-    return isFree && this.#inFlight + this.#ephemeralInHand === 0;
+    return isFree && this.#inFlight + this.#ephemeralInHand.count === 0;
   }
 
   /** Asks the thread to put the actor to sleep, if it is idle there too. Mail waits for the answer. */
@@ -210,11 +213,8 @@ export class Activation {
       while (inputs.length < limits.turnsPerPost && this.#inFlight < window) {
         const mail = queue.shift(isHeld);
         if (mail === undefined) break;
-        if (this.#isExpired(mail)) {
-          expired.push(mail);
-          continue;
-        }
-        if (this.persistent || mail.place !== undefined) inputs.push(this.#feed(mail));
+        if (this.#isExpired(mail)) expired.push(mail);
+        else if (this.persistent || mail.place !== undefined) inputs.push(this.#feed(mail));
         else inputs.push(this.#bypass(mail));
       }
       if (expired.length > 0) this.#expire(expired);
@@ -274,7 +274,7 @@ export class Activation {
 
   /** Ephemeral messages of `persist: none` left the thread's mailbox. */
   handled(count: number): void {
-    this.#ephemeralInHand -= count;
+    this.#ephemeralInHand.add(-count);
   }
 
   /** Outputs of turns that need no commit. */
@@ -358,6 +358,7 @@ export class Activation {
   end(exit: ReportedExit | undefined): void {
     if (this.status === 'ended') return;
     this.status = 'ended';
+    this.#ephemeralInHand.end();
     this.#timers.disarm();
     if (this.#tryout.mail !== undefined)
       this.#options.shard.submit({ operations: [strikeOut], mails: [], onCommitted: () => undefined });

@@ -4,6 +4,7 @@ import type { Envelope } from '../envelope.ts';
 import type { ErrorData } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { OutgoingMessage } from '../messaging.ts';
+import type { Tally } from '../tally.ts';
 import type { Behalf, Origin } from './causes.ts';
 import type { InHand } from './in-hand.ts';
 import type { FromHost } from './messages.ts';
@@ -13,6 +14,8 @@ export interface CellHost<Cell> {
   readonly clock: Clock;
   readonly log: Log;
   readonly inHand: InHand;
+  /** Messages from neighbours that wait for the cells of this thread. */
+  readonly fromNeighbours: Tally;
   /** Counts the posts that left. */
   readonly posts: number;
   /** Hands a message to the main thread, with the next post. */

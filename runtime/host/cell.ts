@@ -16,6 +16,7 @@ import type { Effect } from '../effects.ts';
 import { type Envelope, messageInfo } from '../envelope.ts';
 import { textOf, toErrorData } from '../errors.ts';
 import { redact } from '../redact.ts';
+import { Share } from '../tally.ts';
 import { type Cause, causeBeside, isSent, type Origin, originOf } from './causes.ts';
 import { hooksOf } from './cell-hooks.ts';
 import type { CellHost } from './cell-host.ts';
@@ -55,6 +56,8 @@ export class Cell {
   readonly #persistent: boolean;
   readonly #timers: CellTimers;
   readonly #queue = new InputQueue<Input>();
+  /** Those of the host's that wait here. */
+  readonly #fromNeighbours: Share;
   #stash: Input[] = [];
   /** The message of the turn. */
   #envelope: Envelope | undefined;
@@ -75,6 +78,7 @@ export class Cell {
     this.definition = definition;
     this.#host = host;
     this.#program = program;
+    this.#fromNeighbours = new Share(host.fromNeighbours);
     this.#persistent = definition.persist === 'snapshot';
     this.#records = new StepRecords(this.#persistent);
     this.#timers = new CellTimers(host.clock, (timer) => this.#enqueue({ turn: 'timer', timer }));
@@ -130,6 +134,7 @@ export class Cell {
 
   /** Takes a message of a neighbour on the same thread. */
   deliverLocally(envelope: Envelope): void {
+    this.#fromNeighbours.add(1);
     this.#enqueue({ turn: 'local', envelope });
   }
 
@@ -146,6 +151,7 @@ export class Cell {
         continue;
       }
       turns += 1;
+      if (input.turn === 'local') this.#fromNeighbours.add(-1);
       if (input.turn === 'message' && !input.commit) handled += 1;
       this.#host.inHand.note(this.activation, this.#fedIndex(input));
       this.#take(input);
@@ -379,6 +385,7 @@ export class Cell {
   #end(): void {
     this.#status = 'over';
     this.#queue.clear();
+    this.#fromNeighbours.end();
     this.#stash = [];
     this.#unfinished = [];
     this.#timers.stop();

@@ -14,8 +14,10 @@ import type { App } from '../define-app.ts';
 import { deliveryFailedEnvelope, deliveryFailedType, failureOfRefusal, hearsOfFailures } from '../delivery-failed.ts';
 import type { Json } from '../envelope.ts';
 import { TroupeError, textOf } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { Random } from '../random.ts';
+import { Tally } from '../tally.ts';
 import { type Behalf, causeBeside } from './causes.ts';
 import { Cell } from './cell.ts';
 import type { CellHost } from './cell-host.ts';
@@ -91,6 +93,8 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     isPersistent: (activation) => cells.get(activation)?.definition.persist === 'snapshot',
   });
 
+  const fromNeighbours = new Tally();
+
   function post(message: FromHost): void {
     if (message.from === 'offload') options.postWithPort(message);
     else {
@@ -160,6 +164,7 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     clock,
     log,
     inHand: options.inHand,
+    fromNeighbours,
     get posts() {
       return posts;
     },
@@ -174,10 +179,11 @@ export function createHostCore(options: HostCoreOptions): HostCore {
       if (tell.delivery === 'at-least-once' || tell.messageType === deliveryFailedType) return false;
       const target = ephemeral.get(tell.address);
       if (target === undefined || !target.running || sends.isOutside(tell.address)) return false;
-      if (target.waiting >= target.definition.mailbox.ephemeral) {
+      const full = fullFor(target);
+      if (full !== undefined) {
         dropLocally(target);
         const { address: to, messageType: type } = tell;
-        undelivered(from, { to, type }, new TroupeError('MAILBOX_FULL', `the mailbox of ${to} is full`));
+        undelivered(from, { to, type }, new TroupeError('MAILBOX_FULL', full));
       } else
         target.deliverLocally({
           id: random.id(),
@@ -215,8 +221,15 @@ export function createHostCore(options: HostCoreOptions): HostCore {
     if (sender === undefined || !sender.running || !hearsOfFailures(sender.definition)) return;
     const { address } = sender;
     const failure = failureOfRefusal(message, error);
-    if (sender.waiting >= sender.definition.mailbox.ephemeral) dropLocally(sender);
+    if (fullFor(sender) !== undefined) dropLocally(sender);
     else sender.deliverLocally(deliveryFailedEnvelope(random.id(), address, address, 'at-most-once', failure));
+  }
+
+  /** Why one more message of a neighbour does not fit. */
+  function fullFor({ waiting, definition, address }: Cell): string | undefined {
+    if (waiting >= definition.mailbox.ephemeral) return `the mailbox of ${address} is full`;
+    if (fromNeighbours.count < limits.threadEphemeralMessages) return undefined;
+    return `the thread of ${address} is full, of what its actors tell each other`;
   }
 
   function dropLocally(target: Cell): void {

@@ -1,5 +1,6 @@
 import type { Address } from '../address.ts';
 import { laneOf, lanes } from '../envelope.ts';
+import type { Tally } from '../tally.ts';
 import type { Mail } from './mail.ts';
 
 interface Item {
@@ -11,8 +12,13 @@ interface Item {
 
 /** A first-in, first-out list that also takes items back at its head. */
 class Line {
+  readonly #tally: Tally | undefined;
   #items: Item[] = [];
   #head = 0;
+
+  constructor(tally?: Tally) {
+    this.#tally = tally;
+  }
 
   get length(): number {
     return this.#items.length - this.#head;
@@ -24,11 +30,13 @@ class Line {
 
   push(item: Item): void {
     this.#items.push(item);
+    this.#count(1);
   }
 
   shift(): Item | undefined {
     const item = this.#items[this.#head];
     if (item === undefined) return undefined;
+    this.#count(-1);
     this.#head++;
     if (this.#head === this.#items.length || this.#head > 1_024) {
       this.#items = this.#items.slice(this.#head);
@@ -46,8 +54,13 @@ class Line {
   }
 
   set(items: Item[]): void {
+    this.#count(items.length - this.length);
     this.#items = items;
     this.#head = 0;
+  }
+
+  #count(more: number): void {
+    if (this.#tally !== undefined) this.#tally.count += more;
   }
 }
 
@@ -58,7 +71,7 @@ class Line {
 export class ActorQueue {
   readonly address: Address;
   readonly #durable: readonly Line[] = lanes.map(() => new Line());
-  readonly #ephemeral: readonly Line[] = lanes.map(() => new Line());
+  readonly #ephemeral: readonly Line[];
   /** Durable mail that was handed out and is neither settled nor put back, in that order. */
   readonly #out = new Map<Mail, Item>();
   /** No durable mail that was not parked came earlier. */
@@ -66,8 +79,10 @@ export class ActorQueue {
   #back = 0;
   #front = -1;
 
-  constructor(address: Address) {
+  /** @param ephemeral counts the ephemeral mail that waits here, with that of others */
+  constructor(address: Address, ephemeral: Tally) {
     this.address = address;
+    this.#ephemeral = lanes.map(() => new Line(ephemeral));
   }
 
   get durableLength(): number {

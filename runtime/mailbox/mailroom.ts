@@ -18,6 +18,7 @@ import { defaults, limits } from '../limits.ts';
 import type { Log } from '../log.ts';
 import type { ParkedView } from '../messaging.ts';
 import type { Random } from '../random.ts';
+import { Tally } from '../tally.ts';
 import { ActorQueue } from './actor-queue.ts';
 import { chargeAttempt } from './attempts.ts';
 import type { DeadLetterReason } from './dead-letters.ts';
@@ -66,6 +67,8 @@ export class Mailroom {
   /** What was taken in before the shard could be used: somebody else may have had it in hand. */
   #adopted: Mail[] = [];
   #isResumed = false;
+  /** Ephemeral mail of the shard in this process: in its queues, or with ephemeral actors. */
+  readonly ephemeral = new Tally();
   /** Idempotency keys and results that began to be kept here, so far. */
   keptSoFar = 0;
 
@@ -123,7 +126,7 @@ export class Mailroom {
   queueOf(address: Address): ActorQueue {
     let queue = this.#queues.get(address);
     if (queue === undefined) {
-      queue = new ActorQueue(address);
+      queue = new ActorQueue(address, this.ephemeral);
       this.#queues.set(address, queue);
     }
     return queue;

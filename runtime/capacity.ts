@@ -1,3 +1,4 @@
+import type { Activation } from './activation/activation.ts';
 import type { Address } from './address.ts';
 import type { ActorDefinition } from './define-actor.ts';
 import type { Envelope } from './envelope.ts';
@@ -6,6 +7,15 @@ import { limits } from './limits.ts';
 import type { Mailroom } from './mailbox/mailroom.ts';
 import { shardOfResult } from './mailbox/results.ts';
 import type { SupervisionPort } from './supervision.ts';
+
+/** Why an ephemeral message does not fit, where it does not (G8). */
+export function ephemeralFault(to: Pick<Activation, 'address' | 'definition' | 'ephemeral'>): TroupeError | undefined {
+  const { waiting, ofShard } = to.ephemeral;
+  const full = (text: string) => new TroupeError('MAILBOX_FULL', text, { retryAfterMs: 250 });
+  if (waiting >= to.definition.mailbox.ephemeral) return full(`the mailbox of ${to.address} is full`);
+  if (ofShard < limits.shardEphemeralMessages) return undefined;
+  return full(`the shard of ${to.address} is full, of the ephemeral messages of all its actors together`);
+}
 
 /** How many durable messages may wait for an address; mail may come before its actor has been awake here. */
 export function durableCapacity(
