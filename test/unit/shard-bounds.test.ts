@@ -8,11 +8,12 @@ import { type TestContext, test } from 'node:test';
 import type { Address } from '../../runtime/address.ts';
 import { durableFault, type ShardRoom } from '../../runtime/capacity.ts';
 import type { StoreOperation } from '../../runtime/engines/engine.ts';
-import { createMemoryEngine } from '../../runtime/engines/index.ts';
+import { createMemoryEngine, createMemorySpace } from '../../runtime/engines/index.ts';
 import type { Envelope } from '../../runtime/envelope.ts';
 import type { TroupeError } from '../../runtime/errors.ts';
 import { limits } from '../../runtime/limits.ts';
 import { silentLog } from '../../runtime/log.ts';
+import { type DeadLetter, deadLetterOperations } from '../../runtime/mailbox/dead-letters.ts';
 import { Housekeeping } from '../../runtime/mailbox/housekeeping.ts';
 import { keptIdOf, resultOperations } from '../../runtime/mailbox/results.ts';
 import { shardOf } from '../../runtime/mailbox/shards.ts';
@@ -21,7 +22,11 @@ import { startHost } from '../support/hosts.ts';
 import { eventually, shards, startWorld } from '../support/world.ts';
 
 /** Lowers a limit that a test would take too long to reach. */
-function lower(t: TestContext, limit: 'shardEphemeralMessages' | 'threadEphemeralMessages', value: number): void {
+function lower(
+  t: TestContext,
+  limit: 'shardEphemeralMessages' | 'threadEphemeralMessages' | 'deadLettersPerShard',
+  value: number,
+): void {
   const bounds = limits as Record<typeof limit, number>;
   const usual = bounds[limit];
   bounds[limit] = value;
@@ -101,6 +106,39 @@ test('rounds of housekeeping remove what has expired, and count what is left', a
   keptSoFar += 3;
   assert.equal(kept.kept, 4, 'what has come since is added');
   await engine.close();
+});
+
+test('of the dead letters of a shard the newest are kept, whatever came first', async (t) => {
+  const most = 3;
+  lower(t, 'deadLettersPerShard', most);
+  const space = createMemorySpace();
+  const to = '/couriers/a' as Address;
+  const shard = shardOf(to, shards);
+  const engine = createMemoryEngine({ namespace: 'world', shards, space });
+  await engine.open();
+  const lease = await engine.leases.acquire(shard, { node: 1, ttlMs: 10_000 });
+  assert.ok('nonce' in lease);
+  const letters = [5, 1, 4, 2, 3].map((atMs): DeadLetter => {
+    const envelope: Envelope = {
+      id: `l${atMs}`,
+      to,
+      type: 'note',
+      payload: { n: 1 },
+      delivery: 'at-least-once',
+      attempt: 1,
+    };
+    return { envelope, reason: 'EXPIRED', errors: [], atMs };
+  });
+  assert.equal(await engine.store.commit(shard, lease, letters.flatMap(deadLetterOperations)), 'committed');
+  await engine.leases.release(shard, lease.nonce);
+  const world = await startWorld(t, { app: 'courier', space });
+  const kept = await eventually(
+    async () => (await world.runtime.inspection.deadLetters({ limit: 10 })).items.map(({ id }) => id),
+    (ids) => ids.length <= most,
+  );
+  assert.deepEqual(kept.sort(), ['l3', 'l4', 'l5']);
+  await assert.rejects(world.runtime.deadLetters.show('l1'), { reason: 'NOT_FOUND' });
+  await world.close();
 });
 
 test('ephemeral messages of all actors of a shard are bounded together; what was handled or lost makes room', async (t) => {
