@@ -11,6 +11,8 @@ import type { SupervisionPort } from './supervision.ts';
 /** Why an ephemeral message does not fit, where it does not (G8). */
 export function ephemeralFault(to: Pick<Activation, 'address' | 'definition' | 'ephemeral'>): TroupeError | undefined {
   const { waiting, ofShard } = to.ephemeral;
+  // Who has nothing waiting does not pay for those who are slow.
+  if (waiting === 0) return undefined;
   const full = (text: string) => new TroupeError('MAILBOX_FULL', text, { retryAfterMs: 250 });
   if (waiting >= to.definition.mailbox.ephemeral) return full(`the mailbox of ${to.address} is full`);
   if (ofShard < limits.shardEphemeralMessages) return undefined;

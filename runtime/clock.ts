@@ -40,7 +40,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Which round the event loop of this thread is in. */
+/** Which round the event loop of this thread is in; of the real one, beside a virtual clock too. */
 export function loopRound(): number {
   return performance.nodeTiming.uvMetricsInfo.loopCount;
 }

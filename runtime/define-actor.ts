@@ -213,8 +213,14 @@ function definitionFault(options: ActorOptions<MessageSpecs, AnyActorLogic>): st
   if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > limits.actorInvocations)
     return `concurrency is a whole number from 1 to ${limits.actorInvocations}`;
   if (!((options.passivateAfterMs ?? 1) > 0)) return 'passivateAfterMs is a number of milliseconds above 0';
-  for (const bound of Object.values(options.mailbox ?? {}))
-    if (!Number.isSafeInteger(bound) || bound < 1) return 'mailbox bounds are whole numbers from 1';
+  const { shardEphemeralMessages, shardParkedEnvelopes } = limits;
+  const { ephemeral = 1, durable = 1 } = options.mailbox ?? {};
+  for (const [bound, most] of [
+    [ephemeral, shardEphemeralMessages],
+    [durable, shardParkedEnvelopes],
+  ] as const)
+    if (!Number.isSafeInteger(bound) || bound < 1 || bound > most)
+      return `mailbox bounds are whole numbers: ephemeral to ${shardEphemeralMessages}, durable to ${shardParkedEnvelopes}, which a whole shard may have`;
   return undefined;
 }
 

@@ -193,6 +193,12 @@ assert(
   limits.parkedPageEnvelopes <= limits.actorWaitingEnvelopes,
   'a page of parked mail must fit the memory of its actor',
 );
+assert(
+  limits.ephemeralMailboxMessages <= limits.shardEphemeralMessages &&
+    limits.shardEphemeralMessages <= limits.threadEphemeralMessages,
+  'a mailbox must fit its shard, and that its thread',
+);
+assert(limits.durableMailboxMessages <= limits.shardParkedEnvelopes, 'a mailbox must fit the store of its shard');
 assert(limits.batchEnvelopes <= limits.shardInHandEnvelopes, 'a batch must fit the hands of its shard');
 assert(
   limits.batchBytes + limits.turnBytes + limits.actorBytes + 2 * limits.payloadBytes <= limits.storeWriteBytes,

@@ -137,8 +137,8 @@ export class Activation {
   /** Ephemeral messages that wait for it, and for all actors of its shard. */
   get ephemeral(): { readonly waiting: number; readonly ofShard: number } {
     const { queue, shard } = this.#options;
-    const waiting = this.persistent ? queue.ephemeralLength + this.#inFlight : this.#ephemeralInHand.count;
-    return { waiting, ofShard: shard.mail.ephemeral.count };
+    const inHand = this.persistent ? this.#inFlight : this.#ephemeralInHand.count;
+    return { waiting: queue.ephemeralLength + inHand, ofShard: shard.mail.ephemeral.count };
   }
 
   /** Hands ephemeral mail on; the caller has seen that it fits. */

@@ -134,6 +134,7 @@ export class Cell {
 
   /** Takes a message of a neighbour on the same thread. */
   deliverLocally(envelope: Envelope): void {
+    if (this.#status !== 'running') return;
     this.#fromNeighbours.add(1);
     this.#enqueue({ turn: 'local', envelope });
   }

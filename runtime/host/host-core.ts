@@ -227,6 +227,8 @@ export function createHostCore(options: HostCoreOptions): HostCore {
 
   /** Why one more message of a neighbour does not fit. */
   function fullFor({ waiting, definition, address }: Cell): string | undefined {
+    // Who has nothing waiting does not pay for those who are slow.
+    if (waiting === 0) return undefined;
     if (waiting >= definition.mailbox.ephemeral) return `the mailbox of ${address} is full`;
     if (fromNeighbours.count < limits.threadEphemeralMessages) return undefined;
     return `the thread of ${address} is full, of what its actors tell each other`;

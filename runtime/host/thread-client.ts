@@ -27,7 +27,7 @@ interface Noted {
 export interface ThreadData {
   readonly data: HostData;
   readonly inHand: SharedArrayBuffer;
-  /** The thread's end of the border; what the app's code does with `parentPort` does not reach it. */
+  /** The thread's end of the border; `parentPort` is not used. */
   readonly port: MessagePort;
 }
 
