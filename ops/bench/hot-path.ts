@@ -73,7 +73,7 @@ async function grpc(run: BenchRun): Promise<void> {
   const ours = started.adopt(troupeClient(node.address), (client) => client.close());
   const bare = started.adopt(bareClient(echo.address), (client) => client.close());
   const ask = { bench: 'gRPC Ask', bareSide: 'grpc-js unary echo', bar: 0.7 };
-  await run.compare(ask, ours.ask, bare.ask, { one: 2_000, many: 10_240 });
+  await run.compare(ask, ours.ask, bare.ask, { one: 5_000, many: 10_240 });
   const channel = { bench: 'gRPC Channel', bareSide: 'grpc-js bidirectional echo' };
   await run.compare(channel, ours.channel, bare.channel, { one: 2_000, many: 38_400 });
 }

@@ -201,7 +201,7 @@ test('ephemeral messages of all actors of a shard are bounded together; what was
   for (const type of ['read', 'fail']) {
     const { refusal } = await eventually(
       async () => {
-        const [, flooded] = await Promise.all([flood([gate], 1, type), flood([gate], 3 * most)]);
+        const [, flooded] = await Promise.all([flood([gate], 1, type), flood([gate], 6 * most)]);
         return flooded;
       },
       ({ taken }) => taken > most,
