@@ -27,12 +27,16 @@ export interface EnteredNode {
 
 interface LockRecord extends ProcessIdentity {
   readonly node?: EnteredNode;
+  /** Owners that were killed before this one; left out once it has noted its node. */
+  readonly killed?: readonly number[];
   readonly released?: true;
 }
 
 export interface DataLock {
   /** The node that held the folder last and was killed: its leases may be taken over at once. */
   readonly succeeds: EnteredNode | undefined;
+  /** Processes that had the folder last and were killed, maybe between entering as a node and noting it. */
+  readonly killed: readonly number[];
   /** Notes this node for whoever comes after. */
   noteNode(node: EnteredNode): void;
   release(): void;
@@ -53,6 +57,9 @@ export class DataInUse extends CommandFailed {
   }
 }
 
+/** Of starts that were killed, one after another, so many are remembered. */
+const killedMax = 16;
+
 const lockFile = /^lock\.(\d+)$/;
 
 /** Takes the folder. @throws DataInUse */
@@ -64,14 +71,16 @@ export function lockData(folder: string, identity: ProcessIdentity = ownIdentity
     const generation = highest + 1;
     // Until this process has entered as a node, whoever succeeds it succeeds the same node as it does.
     const succeeds = former?.released === true ? undefined : former?.node;
-    const record: LockRecord = { ...identity, ...(succeeds === undefined ? {} : { node: succeeds }) };
+    const isKilled = former !== undefined && former.released !== true;
+    const killed = isKilled ? [...(former.killed ?? []), former.pid].slice(-killedMax) : [];
+    const record: LockRecord = { ...identity, killed, ...(succeeds === undefined ? {} : { node: succeeds }) };
     if (!create(folder, generation, record)) continue;
     if (highestGeneration(folder) !== generation) {
       rmSync(pathOf(folder, generation), { force: true });
       continue;
     }
     for (const lower of generations(folder)) if (lower < generation) rmSync(pathOf(folder, lower), { force: true });
-    return { succeeds, ...heldLock(folder, generation, record) };
+    return { succeeds, killed, ...heldLock(folder, generation, record) };
   }
 }
 
@@ -82,7 +91,7 @@ export function lockOwner(folder: string): ProcessIdentity | undefined {
   return record !== undefined && record.released !== true && isAlive(record) ? record : undefined;
 }
 
-function heldLock(folder: string, generation: number, first: LockRecord): Omit<DataLock, 'succeeds'> {
+function heldLock(folder: string, generation: number, first: LockRecord): Omit<DataLock, 'succeeds' | 'killed'> {
   let record = first;
   const write = (next: LockRecord): void => {
     record = next;
@@ -90,7 +99,7 @@ function heldLock(folder: string, generation: number, first: LockRecord): Omit<D
     renameSync(draft, pathOf(folder, generation));
   };
   return {
-    noteNode: (node) => write({ ...record, node }),
+    noteNode: (node) => write({ ...record, node, killed: [] }),
     release: () => write({ ...record, released: true }),
   };
 }

@@ -97,7 +97,8 @@ export async function startNode(options: StartNodeOptions): Promise<StartedNode>
       shards: settings.shards,
       threads: settings.threads,
       ...(lock.succeeds?.place === place ? { succeeds: lock.succeeds.epoch } : {}),
-      label: `process ${process.pid} on ${hostname()}`,
+      label: labelOf(process.pid),
+      killed: lock.killed.map(labelOf),
       onNamespaceLost: options.onNamespaceLost,
       watchdogMs: settings.watchdogMs,
       offloadThreads: settings.offloadThreads,
@@ -224,6 +225,11 @@ async function openEdges(
     edges.push(opened);
   }
   return edges;
+}
+
+/** Names a process of this machine to whoever finds a namespace taken. */
+function labelOf(pid: number): string {
+  return `process ${pid} on ${hostname()}`;
 }
 
 /** Names engine and namespace without telling where they are. */

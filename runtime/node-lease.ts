@@ -9,7 +9,7 @@
  *    lease, which nobody does for an epoch that nobody knows.
  */
 
-import type { Cancel, Clock } from './clock.ts';
+import { type Cancel, type Clock, wait } from './clock.ts';
 import type { Engine } from './engines/engine.ts';
 import { TroupeError, textOf } from './errors.ts';
 import { defaults } from './limits.ts';
@@ -30,30 +30,44 @@ export interface NodeLeaseOptions {
 /** How often a lapsed node tries to enter again. */
 const lookMs = 500;
 
+/** What is known of those who had the place before. */
+export interface Predecessors {
+  /** Epoch of a dead node whose place is taken at once. */
+  readonly succeeds?: number;
+  /** Labels of dead nodes whose epochs nobody knows: the end of their lease is waited for. */
+  readonly killed?: readonly string[];
+}
+
 /**
  * Enters the namespace.
  *
- * @param succeeds epoch of a dead node whose place is taken at once
  * @throws TroupeError `UNAVAILABLE` when another node lives there, naming it
  */
 export async function enterNamespace(
   { nodes }: Pick<Engine, 'nodes'>,
   label: string,
   clock: Clock,
-  succeeds?: number,
+  { succeeds, killed = [] }: Predecessors = {},
 ): Promise<EnteredNamespace> {
-  const askedAtMs = clock.monotonic();
-  const joined = await nodes.join({
-    ttlMs: defaults.leaseMs,
-    label,
-    ...(succeeds === undefined ? {} : { succeeds }),
-  });
-  if ('epoch' in joined) return { epoch: joined.epoch, untilMs: askedAtMs + defaults.leaseMs };
-  throw new TroupeError(
-    'UNAVAILABLE',
-    `this namespace is in use by ${joined.heldBy}; stop that node, or choose another --namespace`,
-    { retryAfterMs: Math.max(0, joined.heldUntilMs - joined.engineNowMs) },
-  );
+  for (let untilMs = Number.POSITIVE_INFINITY; ; ) {
+    const askedAtMs = clock.monotonic();
+    const joined = await nodes.join({
+      ttlMs: defaults.leaseMs,
+      label,
+      ...(succeeds === undefined ? {} : { succeeds }),
+    });
+    if ('epoch' in joined) return { epoch: joined.epoch, untilMs: askedAtMs + defaults.leaseMs };
+    const leftMs = Math.max(0, joined.heldUntilMs - joined.engineNowMs);
+    // Killed between its entry and its note of it: nobody renews that lease. A namesake that lives does.
+    if (!killed.includes(joined.heldBy) || joined.heldUntilMs > untilMs)
+      throw new TroupeError(
+        'UNAVAILABLE',
+        `this namespace is in use by ${joined.heldBy}; stop that node, or choose another --namespace`,
+        { retryAfterMs: leftMs },
+      );
+    untilMs = joined.heldUntilMs;
+    await wait(clock, leftMs + lookMs);
+  }
 }
 
 export interface EnteredNamespace {

@@ -17,6 +17,8 @@ export interface RuntimeOptions {
   readonly threads?: number;
   /** Epoch of a node of which the caller knows that it is dead: its leases are taken at once. */
   readonly succeeds?: number;
+  /** Labels of dead nodes that were killed before anybody knew their epochs: the end of their lease is waited for. */
+  readonly killed?: readonly string[];
   /** For the person who finds the namespace taken, such as "pid 4711 on host7". */
   readonly label?: string;
   /** Another node, named by its label, has taken the namespace: this one accepts nothing durable more and should end. */

@@ -72,7 +72,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   const clock = options.clock ?? systemClock;
   const engine = watchedEngine(patientEngine(options.engine, clock), clock);
   const label = options.label ?? 'a node without a name';
-  const entered = await enterNamespace(engine, label, clock, options.succeeds);
+  const entered = await enterNamespace(engine, label, clock, options);
   return new NodeRuntime({ ...options, clock, engine, label }, entered);
 }
 

@@ -84,8 +84,12 @@ describe('the lock of a data folder', () => {
     const folder = freshFolder();
     const gone = { pid: process.pid, started: 'another life' };
     lockData(folder, gone).noteNode({ epoch: 7, place: 'here' });
-    assert.equal(lockData(folder, gone).succeeds?.epoch, 7);
-    assert.equal(lockData(folder).succeeds?.epoch, 7);
+    const { succeeds, killed } = lockData(folder, { ...gone, pid: gone.pid + 1 });
+    assert.deepEqual([succeeds?.epoch, killed], [7, [gone.pid]]);
+    const lock = lockData(folder);
+    assert.deepEqual([lock.succeeds?.epoch, lock.killed], [7, [gone.pid, gone.pid + 1]], 'and who they were');
+    lock.release();
+    assert.deepEqual(lockData(folder).killed, []);
   });
 
   it('tells a process from its dead namesake', () => {

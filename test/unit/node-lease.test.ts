@@ -88,6 +88,28 @@ test('while it is renewed, its epoch may be used and nobody else enters', async 
   assert.ok('heldBy' in (await nodes.join({ ttlMs: 1, label: 'beta' })));
 });
 
+test('the lease of one that was killed before it had noted its epoch is waited for; that of a living namesake is not', async () => {
+  const clock = createVirtualClock();
+  const engine = createMemoryEngine({ namespace: 'unit', shards: 1, clock });
+  await engine.open();
+  const killed = ['alpha'];
+  const first = await enterNamespace(engine, 'alpha', clock);
+  const next = enterNamespace(engine, 'beta', clock, { killed });
+  await clock.advance(defaults.leaseMs - 1);
+  assert.equal(await Promise.race([next, Promise.resolve('waiting')]), 'waiting');
+  await clock.advance(1_000);
+  assert.ok((await next).epoch > first.epoch);
+
+  await clock.advance(2 * defaults.leaseMs);
+  const namesake = await enterNamespace(engine, 'alpha', clock);
+  const late = enterNamespace(engine, 'beta', clock, { killed });
+  const refusal = assert.rejects(late, { reason: 'UNAVAILABLE', message: /in use by alpha/ });
+  await clock.advance(defaults.leaseRenewMs);
+  assert.ok(await engine.nodes.renew(namesake.epoch, defaults.leaseMs));
+  await clock.advance(defaults.leaseMs);
+  await refusal;
+});
+
 test('past its lease it accepts nothing, and then goes on as a new epoch', async () => {
   const { clock, lease, epochs, first, cut } = await entered();
   cut(true);
