@@ -142,6 +142,8 @@ export class Directory implements Activations {
           { address, kind: definition.kind },
           'the logic has changed since this snapshot was written; it was restored because its state still exists',
         );
+      // Its supervisor hears of the end that came first once it has heard of the start.
+      if ((activation.status as string) === 'ended') return { incarnation };
       activation.started();
       this.#runningWaiters.runs(address);
     } catch (fault) {
@@ -224,6 +226,8 @@ export class Directory implements Activations {
         case 'started':
           activation.shaped(message.shape);
           this.#starting.get(activation.number)?.resolve(message.shape);
+          // Its thread may be gone before the start has gone on; then that is the end of a life.
+          this.#starting.delete(activation.number);
           break;
         case 'startFailed':
           this.#starting

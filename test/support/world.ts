@@ -33,6 +33,8 @@ export interface WorldOptions {
   readonly succeeds?: number;
   /** Worker threads as hosts, and how they are watched; default: hosts in this process. */
   readonly threads?: Pick<RuntimeOptions, 'watchdogMs' | 'heapLimitMb' | 'offloadThreads'>;
+  /** Hosts in this process, as a test has them. */
+  readonly spawnHost?: NonNullable<RuntimeOptions['spawnHost']>;
   readonly log?: Log;
 }
 
@@ -74,7 +76,7 @@ export async function startWorld(t: TestContext, options: WorldOptions): Promise
     threads: 2,
     clock,
     ...(options.threads ?? {
-      spawnHost: (data: HostData, events: HostEvents) => startLocalHost(data, events, { clock }),
+      spawnHost: options.spawnHost ?? ((data: HostData, events: HostEvents) => startLocalHost(data, events, { clock })),
     }),
     ...(options.log === undefined ? {} : { log: options.log }),
     ...(options.succeeds === undefined ? {} : { succeeds: options.succeeds }),
