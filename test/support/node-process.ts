@@ -42,7 +42,7 @@ export function startNode(cli: CommandLine, engine: string, words: readonly stri
     ended,
     ready: () =>
       eventually('the node is ready', 60_000, () => {
-        assert.equal(child.exitCode, null, told);
+        assert.ok(child.exitCode === null && child.signalCode === null, `it has ended: ${told}`);
         const node = findNode(cli.dataDir);
         return node?.pid === child.pid && node;
       }),
