@@ -70,9 +70,9 @@ export function lockData(folder: string, identity: ProcessIdentity = ownIdentity
     if (former !== undefined && former.released !== true && isAlive(former)) throw new DataInUse(folder, former.pid);
     const generation = highest + 1;
     // Until this process has entered as a node, whoever succeeds it succeeds the same node as it does.
-    const succeeds = former?.released === true ? undefined : former?.node;
-    const isKilled = former !== undefined && former.released !== true;
-    const killed = isKilled ? [...(former.killed ?? []), former.pid].slice(-killedMax) : [];
+    const dead = former?.released === true ? undefined : former;
+    const succeeds = dead?.node;
+    const killed = dead === undefined ? [] : [...(dead.killed ?? []), dead.pid].slice(-killedMax);
     const record: LockRecord = { ...identity, killed, ...(succeeds === undefined ? {} : { node: succeeds }) };
     if (!create(folder, generation, record)) continue;
     if (highestGeneration(folder) !== generation) {

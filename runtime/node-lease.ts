@@ -32,9 +32,9 @@ const lookMs = 500;
 
 /** What is known of those who had the place before. */
 export interface Predecessors {
-  /** Epoch of a dead node whose place is taken at once. */
+  /** Epoch of a node of which the caller knows that it is dead: its place and its leases are taken at once. */
   readonly succeeds?: number;
-  /** Labels of dead nodes whose epochs nobody knows: the end of their lease is waited for. */
+  /** Labels of dead nodes that were killed before anybody knew their epochs: the end of their lease is waited for. */
   readonly killed?: readonly string[];
 }
 

@@ -3,10 +3,11 @@ import type { App } from './define-app.ts';
 import type { Engine } from './engines/engine.ts';
 import type { HostsOptions } from './host/hosts.ts';
 import type { Log } from './log.ts';
+import type { Predecessors } from './node-lease.ts';
 import type { Random } from './random.ts';
 
 /** What the runtime of a node is made of. */
-export interface RuntimeOptions {
+export interface RuntimeOptions extends Predecessors {
   readonly app: App;
   /** URL of the module whose default export `app` is; each host thread imports it. */
   readonly appUrl: string;
@@ -15,10 +16,6 @@ export interface RuntimeOptions {
   readonly shards?: number;
   /** Host threads; default 2. */
   readonly threads?: number;
-  /** Epoch of a node of which the caller knows that it is dead: its leases are taken at once. */
-  readonly succeeds?: number;
-  /** Labels of dead nodes that were killed before anybody knew their epochs: the end of their lease is waited for. */
-  readonly killed?: readonly string[];
   /** For the person who finds the namespace taken, such as "pid 4711 on host7". */
   readonly label?: string;
   /** Another node, named by its label, has taken the namespace: this one accepts nothing durable more and should end. */

@@ -7,7 +7,7 @@ import type { Json } from '../../runtime/envelope.ts';
 import { type TroupeError, toErrorData } from '../../runtime/errors.ts';
 import { ChunkBuffer } from '../chunk-buffer.ts';
 import type { Dispatch, Sender } from '../dispatch.ts';
-import { askRemainingMs, callSignal, cancellable, unary } from './calls.ts';
+import { askRemainingMs, CallSignal, cancellable, unary } from './calls.ts';
 import { Channel } from './channel.ts';
 import { formOf, payloadIn, rawOf } from './forms.ts';
 import { toGrpcStatus } from './status.ts';
@@ -28,7 +28,7 @@ export function actorService({ dispatch, clock, channels }: ActorServiceOptions)
     ask: unary(async (call) => {
       const raw = rawOf(call.request);
       const remainingMs = askRemainingMs(call, clock);
-      const reply = await sender.ask(raw, { signal: callSignal(call), remainingMs });
+      const reply = await sender.ask(raw, { signal: new CallSignal(call), remainingMs });
       return { payload: payloadIn(formOf(call.request), reply) };
     }),
     stream: (call) => void stream(call, sender, clock),

@@ -26,14 +26,9 @@ type Cancellable = EventEmitter & { readonly cancelled: boolean };
 /**
  * A signal that aborts when the caller cancels or goes away. It is the call itself: an `AbortController` for each call
  * would cost more than the rest of our work on it. grpc-js says `cancelled` at the end of every call, answered ones too,
- * so whoever listens has to stop before.
+ * so whoever listens has to stop before. A class, since V8 puts the getter of an object literal into its old space.
  */
-export function callSignal(call: Cancellable): CancelSignal {
-  return new CallSignal(call);
-}
-
-/** A class, since an object literal with a getter is a slow object of its own shape, which V8 puts into its old space. */
-class CallSignal implements CancelSignal {
+export class CallSignal implements CancelSignal {
   readonly #call: Cancellable;
 
   constructor(call: Cancellable) {

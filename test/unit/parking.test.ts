@@ -8,6 +8,7 @@ import { createMemorySpace, type Engine, type MemorySpace } from '../../runtime/
 import { TroupeError } from '../../runtime/errors.ts';
 import { defaults, limits } from '../../runtime/limits.ts';
 import { shardNames } from '../../runtime/mailbox/shards.ts';
+import { lower } from '../support/lower.ts';
 import { eventually, shards, startWorld, type World } from '../support/world.ts';
 
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
@@ -81,14 +82,8 @@ describe('parking', () => {
 
   test('a shard that is full of the mail of many refuses all of it, and takes mail again when there is room', async (t) => {
     const world = await startWorld(t, { app: 'courier' });
-    // Beyond what a test would fill.
-    const bounds = limits as { shardParkedEnvelopes: number };
-    const usual = bounds.shardParkedEnvelopes;
     const most = 40;
-    bounds.shardParkedEnvelopes = most;
-    t.after(() => {
-      bounds.shardParkedEnvelopes = usual;
-    });
+    lower(t, 'shardParkedEnvelopes', most);
     const held = numbers(16).map((n) => `/couriers/held-${n}` as Address);
     for (const to of held) {
       await world.messaging.ask({ to, type: 'read' });

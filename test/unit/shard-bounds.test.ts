@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Address } from '../../runtime/address.ts';
 import { durableFault, type ShardRoom } from '../../runtime/capacity.ts';
@@ -23,21 +23,8 @@ import { shardOf } from '../../runtime/mailbox/shards.ts';
 import { Tally } from '../../runtime/tally.ts';
 import { courier } from '../apps/courier.ts';
 import { startHost } from '../support/hosts.ts';
+import { lower } from '../support/lower.ts';
 import { eventually, shards, startWorld } from '../support/world.ts';
-
-/** Lowers a limit that a test would take too long to reach. */
-function lower(
-  t: TestContext,
-  limit: 'shardEphemeralMessages' | 'threadEphemeralMessages' | 'deadLettersPerShard',
-  value: number,
-): void {
-  const bounds = limits as Record<typeof limit, number>;
-  const usual = bounds[limit];
-  bounds[limit] = value;
-  t.after(() => {
-    bounds[limit] = usual;
-  });
-}
 
 test('a durable message fits as long as its mailbox, its shard and what the shard keeps have room', () => {
   const to = '/couriers/a' as Address;
