@@ -311,15 +311,16 @@ export class Activation {
     };
     const onAbandoned = (): void => {
       this.#uncommittedTurns -= length;
+      // With them the end in the last of them did not happen either.
+      if (turns.done) this.end({ cause: 'lease-lost', charged: false });
     };
     shard.submit({ operations, mails, onCommitted, onAbandoned });
   }
 
   /** A child that it had spawned has ended for good by itself: it is wanted no longer. */
   childEnded(name: string, gen: number): void {
-    if (this.status === 'ended') return;
-    const operations = this.#recorder.childEnded(name, gen);
-    if (operations.length > 0) this.#options.shard.submit({ operations, mails: [], onCommitted: () => undefined });
+    const operations = this.status === 'ended' ? [] : this.#recorder.childEnded(name, gen);
+    if (operations.length > 0) this.#options.shard.submit({ operations, mails: [] });
   }
 
   /** A turn threw, and this life is over. */
@@ -360,8 +361,7 @@ export class Activation {
     this.status = 'ended';
     this.#ephemeralInHand.end();
     this.#timers.disarm();
-    if (this.#tryout.mail !== undefined)
-      this.#options.shard.submit({ operations: [strikeOut], mails: [], onCommitted: () => undefined });
+    if (this.#tryout.mail !== undefined) this.#options.shard.submit({ operations: [strikeOut], mails: [] });
     this.#tryout.end();
     const fed = this.#hand.empty();
     const answered = (mail: Mail): boolean => mail.place === undefined && mail.envelope.replyTo !== undefined;

@@ -107,14 +107,17 @@ export class Directory implements Activations {
       throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
     const shard = this.#options.shardOf(address);
     const { store } = this.#options.engine;
-    const stored = definition.persist === 'snapshot' ? await storedRecord(store, shard, address) : undefined;
+    const reading = definition.persist === 'snapshot' ? await storedRecord(store, shard, address) : undefined;
+    const stored = reading?.record;
     const condemned = this.#quarantine.takeCondemned(address);
     const suspect = this.#quarantine.suspectOf(address);
     const slot = (await this.#quarantine.threadFor(address)) ?? (await this.#anySlot());
     const incarnation = Math.max(stored?.incarnation ?? 0, this.#incarnations.get(address) ?? 0) + 1;
-    if (this.#byAddress.has(address)) {
+    const isTaken = this.#byAddress.has(address);
+    if (isTaken || reading?.isCurrent() === false) {
       this.#quarantine.left(address, slot);
-      throw new TroupeError('UNAVAILABLE', `${address} is running already`, { retryAfterMs: 100 });
+      const text = isTaken ? `${address} is running already` : `the lease of ${shard.name} ended`;
+      throw new TroupeError('UNAVAILABLE', text, { retryAfterMs: 100 });
     }
     const activation = this.#enter(request, { slot, suspect }, incarnation, stored, shard);
     const unfit = stored === undefined ? undefined : unfitRecord(stored, definition);

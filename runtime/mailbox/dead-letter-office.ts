@@ -167,8 +167,8 @@ export class DeadLetterOffice implements DeadLetterActions {
     onChanged: (ids: readonly string[]) => void,
   ): Promise<void> {
     const shard = this.#options.shards.get(name);
-    const epoch = shard?.view().epoch;
-    if (shard === undefined || !shard.held) throw new Error(`shard ${name} is not held by this node`);
+    const lease = shard?.lease;
+    if (shard === undefined || lease === undefined) throw new Error(`shard ${name} is not held by this node`);
     const read = await Promise.all(ids.map((id) => this.#read(name, id)));
     const letters = read.filter((letter) => letter !== undefined).filter(test);
     const sizes = letters.map(action === 'discard' ? () => 0 : sizeOf);
@@ -176,8 +176,8 @@ export class DeadLetterOffice implements DeadLetterActions {
       const few = letters.slice(start, start + batchLength(sizes.slice(start)));
       start += few.length;
       // A letter that was read under another lease may be somebody else's deed by now.
-      const isOurs = shard.held && shard.view().epoch === epoch;
-      if (!isOurs || !(await this.#commit(action, shard, few))) throw new Error(`shard ${name} was lost meanwhile`);
+      if (shard.lease !== lease || !(await this.#commit(action, shard, few)))
+        throw new Error(`shard ${name} was lost meanwhile`);
       onChanged(few.map(({ envelope }) => envelope.id));
     }
   }

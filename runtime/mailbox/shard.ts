@@ -69,7 +69,7 @@ export interface ShardUnit {
   readonly operations: readonly StoreOperation[];
   /** Mail whose fate it decides. */
   readonly mails: readonly Mail[];
-  readonly onCommitted: () => void;
+  readonly onCommitted?: () => void;
   /** It was given up: the shard is not held, or was lost before the commit. */
   readonly onAbandoned?: () => void;
 }
@@ -126,7 +126,7 @@ export class Shard {
       engine,
       log,
       now: () => this.now(),
-      commit: (operations) => this.submit({ operations, mails: [], onCommitted: nothing }),
+      commit: (operations) => this.submit({ operations, mails: [] }),
       keptSoFar: () => this.mail.keptSoFar,
     });
   }
@@ -137,7 +137,12 @@ export class Shard {
   }
 
   get held(): boolean {
-    return this.#tenure?.ready === true;
+    return this.lease !== undefined;
+  }
+
+  /** The lease that it is held under. What was read under one may be old under the next. */
+  get lease(): Lease | undefined {
+    return this.#tenure?.ready === true ? this.#tenure.lease : undefined;
   }
 
   /** Whether a turn could be committed now, as far as is known here. */
@@ -181,7 +186,7 @@ export class Shard {
   }
 
   /** Commits a unit; its mail counts as taken from then on. When the shard is not held, it is given up. */
-  submit({ operations, mails, onCommitted, onAbandoned = nothing }: ShardUnit) {
+  submit({ operations, mails, onCommitted = nothing, onAbandoned = nothing }: ShardUnit) {
     const tenure = this.#tenure;
     if (tenure === undefined) return onAbandoned();
     // Mail of an earlier epoch was adopted anew: this unit would be its second run.
