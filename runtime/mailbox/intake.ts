@@ -3,8 +3,9 @@
  * envelope comes out once and in channel order.
  *
  * Invariants:
- * 1. An envelope is handed on only when its predecessor was taken or handed on before it.
- * 2. A gap is settled by a scan of `waiting`, then `active` (jobs move only that way), never by waiting: what waits
+ * 1. An envelope is handed on only when its predecessor was taken or handed on before it, and nothing that was written
+ *    before it waits for its own: where an engine lost takes, its predecessor may be taken though another is not.
+ * 2. A gap, which something shows that came or was taken, is settled by a scan of `waiting`, then `active` (jobs move only that way), never by waiting: what waits
  *    will be fetched, what is active unknown to us is adopted, what is nowhere is lost and said so.
  * 3. A job is acknowledged only when each of its envelopes is taken, and a commit after it came has shown so. That is
  *    harmless from anyone, so a repeat is too.
@@ -207,7 +208,7 @@ export class Intake {
 
   #arrive(writer: string, arrived: Arrived): void {
     // What comes after its writer was closed has no order to keep.
-    if (!this.#isClosed(writer) && !this.#follows(writer, arrived.entry.prev)) {
+    if (!this.#isClosed(writer) && !this.#isNext(writer, arrived.entry)) {
       const early = this.#early.get(writer) ?? [];
       early.push(arrived);
       early.sort((left, right) => left.entry.n - right.entry.n);
@@ -220,7 +221,7 @@ export class Intake {
 
   #retryEarly(writer: string): void {
     const early = this.#early.get(writer);
-    while (early !== undefined && early[0] !== undefined && this.#follows(writer, early[0].entry.prev)) {
+    while (early?.[0] !== undefined && this.#isNext(writer, early[0].entry)) {
       const next = early.shift() as Arrived;
       const known = this.#placeOf(writer, next.entry.n);
       if (known === undefined) this.#handOn(writer, next);
@@ -232,8 +233,13 @@ export class Intake {
     if (early?.length === 0) this.#early.delete(writer);
   }
 
-  #follows(writer: string, prev: number): boolean {
-    return isTaken(this.#takenBy(writer), prev) || this.#placeOf(writer, prev) !== undefined;
+  #isNext(writer: string, { n, prev }: Numbered): boolean {
+    const first = this.#early.get(writer)?.[0];
+    return (first === undefined || n <= first.entry.n) && this.#knows(writer, prev);
+  }
+
+  #knows(writer: string, n: number): boolean {
+    return isTaken(this.#takenBy(writer), n) || this.#placeOf(writer, n) !== undefined;
   }
 
   #handOn(writer: string, { entry, job }: Arrived): void {
@@ -274,22 +280,37 @@ export class Intake {
     return this.#taken.get(writer) ?? nothingTaken;
   }
 
+  /** Numbers that are not here though what follows them is taken, or has come; ascending for each writer. */
+  #missing(): { readonly writer: string; readonly missing: number }[] {
+    return [...new Set([...this.#taken.keys(), ...this.#early.keys()])].flatMap((writer) => {
+      const early = this.#early.get(writer) ?? [];
+      // Of a closed writer nothing is awaited.
+      const runs = this.#isClosed(writer) ? [] : this.#takenBy(writer).slice(1);
+      const followed = new Set([...early.map(({ entry }) => entry.prev), ...runs.map(([after]) => after)]);
+      for (const { entry } of early) followed.delete(entry.n);
+      return [...followed]
+        .filter((n) => !this.#knows(writer, n))
+        .sort((left, right) => left - right)
+        .map((missing) => ({ writer, missing }));
+    });
+  }
+
   /** Settles each gap by what the transport holds now. */
   async #settleGaps(): Promise<void> {
-    if (this.#early.size === 0) return;
-    const { transport, shard } = this.#options;
     // Only gaps that were there before the scan are settled by it.
-    const gaps = [...this.#early].map(([writer, early]) => ({ writer, missing: early[0]?.entry.prev ?? 0 }));
+    const gaps = this.#missing();
+    if (gaps.length === 0) return;
+    const { transport, shard } = this.#options;
     const waiting = (await transport.waiting(shard)).map((job) => decodeBatch(job.data));
     const active = await transport.active(shard);
     if (!this.#open) return;
     this.#ingestInOrder(active);
     for (const { writer, missing } of gaps) {
-      if (this.#early.get(writer)?.[0]?.entry.prev !== missing) continue;
-      const known = (n: number): boolean => isTaken(this.#takenBy(writer), n) || this.#placeOf(writer, n) !== undefined;
+      const first = this.#early.get(writer)?.[0]?.entry.n ?? Number.POSITIVE_INFINITY;
+      if (first <= missing || this.#knows(writer, missing)) continue;
       // Anything of it that waits, at the end of the gap or before.
       const comes = waiting.some(
-        (batch) => batch?.writer === writer && batch.entries.some(({ n }) => n <= missing && !known(n)),
+        (batch) => batch?.writer === writer && batch.entries.some(({ n }) => n <= missing && !this.#knows(writer, n)),
       );
       if (comes) {
         this.#wakeAgain = true;

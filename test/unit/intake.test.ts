@@ -1,4 +1,7 @@
-/** Gaps of a channel while the letter that writes them off is in commit, and copies that arrive meanwhile. */
+/**
+ * Gaps of a channel while the letter that writes them off is in commit, and copies that arrive meanwhile; and gaps among
+ * the marks of an engine that lost takes.
+ */
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -9,13 +12,16 @@ import { silentLog } from '../../runtime/log.ts';
 import { encodeBatch, encodeEntry, nodeWriter } from '../../runtime/mailbox/batch.ts';
 import { Intake } from '../../runtime/mailbox/intake.ts';
 import type { ChannelPlace } from '../../runtime/mailbox/mail.ts';
-import { isTaken } from '../../runtime/mailbox/taken.ts';
+import { isTaken, nothingTaken, type Taken } from '../../runtime/mailbox/taken.ts';
 import { createVirtualClock } from '../../runtime/testing/index.ts';
 
 const writer = nodeWriter(7);
 
-/** An intake whose takes are committed when the test says so. `newestFirst`: the transport keeps no order. */
-function taking(newestFirst = false) {
+/**
+ * An intake whose takes are committed when the test says so. `newestFirst`: the transport keeps no order. `marks`: what
+ * is stored at the beginning.
+ */
+function taking({ newestFirst = false, marks = nothingTaken }: { newestFirst?: boolean; marks?: Taken } = {}) {
   const jobs: { job: TransportJob; active: boolean }[] = [];
   const acknowledged: string[] = [];
   const inCommit: ChannelPlace[] = [];
@@ -42,7 +48,7 @@ function taking(newestFirst = false) {
     transport,
     clock: createVirtualClock(),
     log: silentLog,
-    taken: new Map(),
+    taken: new Map([[writer, marks]]),
     closedBelow: 0,
     onMail: ({ place }) => {
       assert(place?.at === 'channel');
@@ -60,6 +66,12 @@ function taking(newestFirst = false) {
   const settle = async () => {
     for (let turn = 0; turn < 50; turn++) await Promise.resolve();
   };
+  const added = async (batches: readonly (readonly number[])[]) => {
+    for (const numbers of batches) {
+      const entries = numbers.map((n) => encodeEntry(n, n - 1, JSON.stringify({ id: `m${n}` } as Envelope)));
+      await transport.add('s0', encodeBatch(writer, entries));
+    }
+  };
   return {
     acknowledged,
     handedOn,
@@ -67,11 +79,15 @@ function taking(newestFirst = false) {
     isTaken: (n: number) => isTaken(intake.marksAfter([{ writer, n: 0, prev: 0 }]).get(writer) ?? [], n),
     /** One job with these numbers, each the successor of the number before it. */
     async arrives(...batches: readonly (readonly number[])[]) {
-      for (const numbers of batches) {
-        const entries = numbers.map((n) => encodeEntry(n, n - 1, JSON.stringify({ id: `m${n}` } as Envelope)));
-        await transport.add('s0', encodeBatch(writer, entries));
-      }
+      await added(batches);
       intake.wake();
+      await settle();
+    },
+    /** A take-over that finds jobs with these numbers fetched and not acknowledged. */
+    async adopts(...batches: readonly (readonly number[])[]) {
+      await added(batches);
+      for (const job of jobs) job.active = true;
+      await intake.adoptActive();
       await settle();
     },
     /** The oldest takes become stored. */
@@ -99,7 +115,7 @@ describe('a gap that is being written off', () => {
   });
 
   test('takes nothing that still waits, wherever in the gap', async () => {
-    const { arrives, handedOn, lost } = taking(true);
+    const { arrives, handedOn, lost } = taking({ newestFirst: true });
     await arrives([1]);
     await arrives([2, 3], [6]);
     assert.deepEqual(handedOn, [1, 2, 3, 6]);
@@ -134,5 +150,42 @@ describe('a gap that is being written off', () => {
         assert.equal(acknowledged.length, jobs.length, 'every job is done with');
       }),
     );
+  });
+});
+
+describe('an engine that lost a take, and acknowledged its job all the same', () => {
+  const marks: Taken = [
+    [0, 2],
+    [4, 6],
+  ];
+
+  test('what comes next waits for what is still there, though its predecessor is taken', async () => {
+    const { adopts, handedOn, lost } = taking({ marks });
+    await adopts([4, 5], [7]);
+    assert.deepEqual(lost, [[2, 3]]);
+    assert.deepEqual(handedOn, [4, 7]);
+  });
+
+  test('what is nowhere is written off though nothing waits for it', async () => {
+    const { adopts, arrives, commit, handedOn, lost, isTaken } = taking({ marks });
+    await adopts();
+    assert.deepEqual(lost, [[2, 4]]);
+    await commit(1);
+    assert.ok(isTaken(3));
+    await arrives([7]);
+    assert.deepEqual(handedOn, [7]);
+  });
+
+  test('each hole is written off by itself, around what is still there', async () => {
+    const { adopts, handedOn, lost } = taking({ marks: [...marks, [9, 10], [13, 14]] });
+    await adopts([8], [12]);
+    assert.deepEqual(handedOn, [8, 12]);
+    assert.deepEqual(lost, [
+      [2, 4],
+      [6, 7],
+      [8, 9],
+      [10, 11],
+      [12, 13],
+    ]);
   });
 });
