@@ -287,10 +287,10 @@ export class Activation {
     if (this.status === 'ended') return;
     const { shard, clock, post, onUnbegun } = this.#options;
     const { operations, mails, stashed, after } = this.#recorder.record(turns);
-    const isTried = [...mails, ...stashed].some((mail) => mail === this.#tryout.mail);
+    const tried = [...mails, ...stashed].find((mail) => mail === this.#tryout.mail);
     // It was handled and did no harm.
     if (stashed.length > 0) shard.mail.trial?.taken(stashed);
-    if (isTried) operations.push(strikeOut);
+    if (tried !== undefined) operations.push(strikeOut);
     const { length } = turns.steps;
     this.#isSaturated = turns.saturated === true;
     this.#lastWorkMs = clock.monotonic();
@@ -300,7 +300,7 @@ export class Activation {
       this.#uncommittedTurns -= length;
       // What is committed is true, also when this life has ended meanwhile.
       for (const follow of after) follow();
-      if (isTried) this.#tryout.end();
+      if (tried !== undefined) this.#tryout.end(tried);
       // What such a turn invoked begins where it can stay.
       if (this.status !== 'ended' && !turns.done) this.#seclusion.committed(mails);
       if ((this.status as string) === 'ended') return onUnbegun(begunIn(turns));

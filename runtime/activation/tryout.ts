@@ -33,9 +33,12 @@ export class Tryout {
     });
   }
 
-  /** The message has met its fate, or its life or its lease has ended: the next one of the node may be tried. */
-  end(): void {
-    if (this.#tried === undefined || this.#tried === 'waits') return;
+  /**
+   * The message has met its fate, or its life or its lease has ended: the next one of the node may be tried. With a
+   * message only if that one is tried still: it may meet its fate twice, set aside first and then handled.
+   */
+  end(mail = this.mail): void {
+    if (this.#tried === undefined || this.#tried === 'waits' || this.mail !== mail) return;
     const { trial } = this.#tried;
     this.#tried = undefined;
     trial.left();

@@ -6,17 +6,20 @@ import { Trial, TrialGate } from '../../runtime/mailbox/trial.ts';
 
 const mailOf = (id: string): Mail => ({ envelope: { id, to: '/a' }, errors: [] }) as unknown as Mail;
 
-test('one message is tried at a time; one whose lease ended lets the next one go, and starts no more', () => {
-  const gate = new TrialGate();
-  const stored: (() => void)[] = [];
-  const trial = new Trial(
+/** A trial whose names are stored when the test calls what is in `stored`. */
+const trialOn = (stored: (() => void)[]): Trial =>
+  new Trial(
     {
       lease: { clean: false, uncleanInRow: 2 } as never,
-      gate,
+      gate: new TrialGate(),
       commit: (_, onCommitted) => void stored.push(onCommitted ?? (() => undefined)),
     },
     { forgiven: 0, suspect: undefined },
   );
+
+test('one message is tried at a time; one whose lease ended lets the next one go, and starts no more', () => {
+  const stored: (() => void)[] = [];
+  const trial = trialOn(stored);
   const started: string[] = [];
   const feed = (mail: Mail) => () => void started.push(mail.envelope.id);
   const [first, second, third] = [new Tryout(), new Tryout(), new Tryout()];
@@ -34,4 +37,22 @@ test('one message is tried at a time; one whose lease ended lets the next one go
   first.begin(trial, () => mailOf('again'), feed);
   for (const tell of stored.splice(0)) tell();
   assert.deepEqual(started, ['three', 'again'], 'the gate is free again');
+});
+
+test('a message that meets its fate a second time, set aside and then handled, does not end the next one', () => {
+  const stored: (() => void)[] = [];
+  const trial = trialOn(stored);
+  const started: string[] = [];
+  const feed = (mail: Mail) => () => void started.push(mail.envelope.id);
+  const [stashed, next] = [mailOf('stashed'), mailOf('next')];
+  const tryout = new Tryout();
+  tryout.begin(trial, () => stashed, feed);
+  for (const tell of stored.splice(0)) tell();
+  tryout.end(stashed);
+  tryout.begin(trial, () => next, feed);
+  tryout.end(stashed);
+  for (const tell of stored.splice(0)) tell();
+  assert.deepEqual(started, ['stashed', 'next']);
+  tryout.end(next);
+  assert.equal(tryout.isOn, false);
 });
