@@ -28,6 +28,9 @@ export function setStage(next: Stage | undefined): void {
   stage = next ?? nobody;
 }
 
+/** They fall asleep in the gaps of the load, and awake to the next message or timer. */
+const passivateAfterMs = 250;
+
 const mark = { sender: z.string().max(64), n: z.int().min(0) };
 const noted = z.object(mark);
 
@@ -42,6 +45,7 @@ const mirror = defineActor({
   kind: 'mirror',
   messages: mirrorMessages,
   persist: 'snapshot',
+  passivateAfterMs,
   logic: fromTransition(
     (state: { readonly runs: Runs }, { type, payload: { sender, n } }: EventsOf<typeof mirrorMessages>) => {
       stage.stepped('mirror', 'on', type);
@@ -93,6 +97,8 @@ const ledgerMessages = {
   forget: { payload: z.object({ ...mark, id: z.string() }) },
   /** Settles for a while, and comes back by itself. */
   settle: { payload: noted },
+  /** Set aside while it settles. */
+  wait: { payload: noted },
   /** Throws at its first `throws` attempts. */
   stumble: { payload: z.object({ ...mark, throws: z.int() }) },
 };
@@ -200,6 +206,7 @@ const ledgerHandlers = (state: string) => {
     remind: { actions: note },
     forget: { actions: note },
     settle: { actions: note },
+    wait: { actions: note },
     due: { actions: due },
     stumble: { actions: stumble },
   };
@@ -212,6 +219,7 @@ const ledger = defineActor({
   kind: 'ledger',
   messages: ledgerMessages,
   persist: 'snapshot',
+  passivateAfterMs,
   logic: ledgerSetup.createMachine({
     context: {
       runs: {},
@@ -227,13 +235,22 @@ const ledger = defineActor({
     states: {
       open: { on: { ...open, settle: { ...open.settle, target: 'settling' } } },
       settling: {
-        on: settling,
+        on: {
+          ...settling,
+          wait: {
+            actions: ledgerSetup.enqueueActions(({ enqueue }) => {
+              stage.stepped('ledger', 'settling', 'wait');
+              enqueue.emit(effect.stash());
+            }),
+          },
+        },
         after: {
           [settleMs]: {
             target: 'open',
-            actions: assign(({ context }: { context: LedgerState }) => {
+            actions: ledgerSetup.enqueueActions(({ enqueue, context }) => {
               stage.stepped('ledger', 'settling', 'after');
-              return { settlings: [context.settlings[0], context.settlings[1] + 1] as const };
+              enqueue.assign({ settlings: [context.settlings[0], context.settlings[1] + 1] as const });
+              enqueue.emit(effect.unstash());
             }),
           },
         },
@@ -258,6 +275,7 @@ const asker = defineActor({
   kind: 'asker',
   messages: askerMessages,
   persist: 'snapshot',
+  passivateAfterMs,
   logic: setup({
     types: {
       context: {} as AskerState & {

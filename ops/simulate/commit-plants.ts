@@ -12,6 +12,10 @@ const isOutbox = (operation: StoreOperation): boolean =>
   (operation.op === 'append' || operation.op === 'drop') && operation.list.startsWith('outbox:');
 
 export const commitPlants: Plants = {
+  'results-forgotten': {
+    what: 'the answers of tasks are not kept',
+    plant: recommitted((operations) => operations.filter((change) => change.op !== 'put' || change.table !== 'result')),
+  },
   'highest-n-only': {
     what: 'of what was taken only the highest number is kept',
     plant: recommitted((operations) =>

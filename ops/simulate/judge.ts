@@ -67,6 +67,11 @@ export function judgeRest(plan: Plan, truth: Truth, load: Load, violations: Viol
       violations.add('ask', `${name} was refused as not started, and was applied`);
     // What an engine acknowledged and then lost is not promised; an ask that comes again after its deadline expires.
     const forgiven = truth.isForgiven(send.to, sender, n) || (isAsk && truth.wasRolledBack(send.to, atMs));
+    if (send.operation === 'task' && outcome === 'ok' && !forgiven && !truth.wasRolledBack(send.to, atMs)) {
+      const result = truth.result(send.to, messageId ?? '');
+      if (result !== (held ? 'done' : 'failed'))
+        violations.add('ask', `${name} was ${held ? '' : 'not '}applied, and its result is ${result ?? 'nowhere'}`);
+    }
     if (outcome !== 'ok' || held || fate !== undefined || forgiven) continue;
     if (send.operation === 'relay') {
       const told = [String(send.payload.to), `relay ${sender}`, n] as const;
@@ -93,7 +98,7 @@ export function judgeRest(plan: Plan, truth: Truth, load: Load, violations: Viol
       );
     // Without gaps a mark is as short as it can be; of a closed writer it stands for its last letters only.
     for (const [writer, text] of marks)
-      if (decodeTaken(text).length > 1 && !truth.isShaken(shard, writer) && !isClosed(stored, writer))
+      if (decodeTaken(text).length > 1 && !isClosed(stored, writer))
         violations.add('bounds', `the mark of ${writer} in ${shard} is ${text} at rest`);
   }
 }

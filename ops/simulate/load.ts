@@ -1,5 +1,6 @@
 import type { Clock } from '../../runtime/clock.ts';
 import { TroupeError } from '../../runtime/errors.ts';
+import type { OutgoingMessage } from '../../runtime/messaging.ts';
 import type { Connection, Nodes } from './nodes.ts';
 import type { Operation, Plan, PlannedSend } from './plan.ts';
 import { senders } from './states.ts';
@@ -31,6 +32,7 @@ const reconnectMs = 200;
 /** The message types of operations that are not called as they are. */
 const types: Readonly<Partial<Record<Operation, string>>> = {
   'durable-put': 'put',
+  task: 'put',
   prior: 'append',
   delayed: 'append',
   keyed: 'append',
@@ -40,7 +42,13 @@ const types: Readonly<Partial<Record<Operation, string>>> = {
 function classOf({ operation, priority }: PlannedSend): string {
   if (operation === 'put') return senders.ephemeral;
   if (operation === 'delayed') return senders.unordered;
+  if (operation === 'wait') return senders.waiting;
   return priority === undefined ? '' : `^${priority}`;
+}
+
+/** Resolves with the id of a message, or of a task, once it is accepted. */
+async function accepted({ messaging }: Connection, message: OutgoingMessage, isTask: boolean): Promise<string> {
+  return isTask ? (await messaging.submit(message)).taskId : (await messaging.tell(message)).messageId;
 }
 
 /** The senders: several connections, each with its own order. */
@@ -155,9 +163,9 @@ export class Load {
     } as const;
     const { timeoutMs } = send;
     if (timeoutMs === undefined)
-      connection.messaging.tell(message).then(
-        ({ messageId }) => {
-          sent.messageId = messageId;
+      accepted(connection, message, send.operation === 'task').then(
+        (id) => {
+          sent.messageId = id;
           this.#end(sent, 'ok');
         },
         (error: unknown) => this.#failed(sent, error),

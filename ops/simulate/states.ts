@@ -9,9 +9,10 @@ import type { Violations } from './verdict.ts';
 
 /**
  * How a sender signs what is not judged like the rest. Suffixes: ephemeral messages, repeats of an invocation, delayed
- * messages, which keep no order. Prefix: all messages of one idempotency key.
+ * messages, which keep no order, and those that may be set aside, which keep it among themselves. Prefix: all messages
+ * of one idempotency key.
  */
-export const senders = { ephemeral: '?', repeating: '??', unordered: '~', keyed: 'key ' } as const;
+export const senders = { ephemeral: '?', repeating: '??', unordered: '~', waiting: '=', keyed: 'key ' } as const;
 
 export class States {
   readonly #violations: Violations;

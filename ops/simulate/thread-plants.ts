@@ -53,6 +53,23 @@ export const threadPlants: Plants = {
     what: 'due timers are not found after a restart',
     plant: recommitted((operations) => operations.filter(({ op }) => op !== 'rank')),
   },
+  'stash-taken': {
+    what: 'a message that was set aside counts as taken',
+    plant: () => ({
+      border: (spawn) => (data, events) =>
+        spawn(data, {
+          ...events,
+          onMessages: (messages) =>
+            events.onMessages(
+              messages.map((message) =>
+                message.from !== 'steps'
+                  ? message
+                  : { ...message, steps: message.steps.map(({ stashed: _forgotten, ...step }) => step) },
+              ),
+            ),
+        }),
+    }),
+  },
   'dropped-reply': {
     what: 'one of twenty answers of a thread is lost',
     plant: (plan) => {

@@ -180,6 +180,12 @@ export class Truth {
     return undefined;
   }
 
+  /** The status of the result that is kept of a task; `undefined` where none is. */
+  result(address: string, task: string): string | undefined {
+    const text = this.stored(this.shardOf(address))?.tables.get('result')?.get(task);
+    return text === undefined ? undefined : (JSON.parse(text) as { readonly status: string }).status;
+  }
+
   /** How many envelopes of each writer have arrived in a shard and are not taken. */
   openOf(shard: string): [string, number][] {
     return this.#channels.open(shard);

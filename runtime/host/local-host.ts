@@ -5,7 +5,7 @@ import { type Random, systemRandom } from '../random.ts';
 import { createHostCore } from './host-core.ts';
 import { InHand } from './in-hand.ts';
 import { loadApp } from './load-app.ts';
-import type { Host, HostData, HostEvents, ToHost } from './messages.ts';
+import type { FromHost, Host, HostData, HostEvents, ToHost } from './messages.ts';
 import { fromWire, toWire } from './wire.ts';
 
 export interface LocalHostOptions {
@@ -15,6 +15,8 @@ export interface LocalHostOptions {
   readonly app?: App;
   /** Carries what crosses the border, each way in order; default: at once, in a microtask. */
   readonly hop?: (task: () => void, to: 'host' | 'main') => void;
+  /** How many of the posts under way to the main side are heard before the end of the host; default: all of them. */
+  readonly heardAtEnd?: (posts: number) => number;
   /** Default: that of this process. */
   readonly heapUsedBytes?: () => number;
 }
@@ -23,9 +25,10 @@ export interface LocalHostOptions {
  * A host in this process, for tests: no thread, the same core, and messages copied as a thread border copies them.
  */
 export function startLocalHost(data: HostData, events: HostEvents, options: LocalHostOptions = {}): Host {
-  const { hop = queueMicrotask, random = systemRandom, clock = systemClock } = options;
+  const { hop = queueMicrotask, heardAtEnd = (posts) => posts, random = systemRandom, clock = systemClock } = options;
   let core: ReturnType<typeof createHostCore> | undefined;
   let incoming: ToHost[] = [];
+  const underWay: FromHost[][] = [];
   let planned = false;
   let ended = false;
 
@@ -34,6 +37,7 @@ export function startLocalHost(data: HostData, events: HostEvents, options: Loca
     ended = true;
     // A terminated thread takes its activations with it, silently.
     core?.end();
+    for (const said of underWay.splice(0, heardAtEnd(underWay.length))) events.onMessages(said);
     events.onExit({ cause, ...(error === undefined ? {} : { error: toErrorData(error) }) });
   };
   const drain = (): void => {
@@ -53,9 +57,11 @@ export function startLocalHost(data: HostData, events: HostEvents, options: Loca
         clock,
         random,
         post(messages) {
-          const copy = fromWire(toWire(messages));
+          if (ended) return;
+          underWay.push(fromWire(toWire(messages)));
           hop(() => {
-            if (!ended) events.onMessages(copy);
+            const said = ended ? undefined : underWay.shift();
+            if (said !== undefined) events.onMessages(said);
           }, 'main');
         },
         heapUsedBytes: options.heapUsedBytes ?? (() => process.memoryUsage().heapUsed),

@@ -245,6 +245,7 @@ function localHostOptions(app: App, clock: Clock, random: SeededRandom) {
     clock,
     random,
     hop: (task: () => void, to: 'host' | 'main') => (to === 'host' ? toHost(task) : toMain(task)),
+    heardAtEnd: (posts: number) => (posts === 0 ? 0 : random.whole(0, posts)),
     heapUsedBytes: () => 0,
   };
 }
