@@ -125,6 +125,7 @@ class NodeRuntime implements Runtime {
         label: options.label,
         clock: this.#clock,
         log: this.#log,
+        onLapsed: () => this.#channels.close(),
         onEpoch: () => this.#changeChannels(),
         onLost: (heldBy) => options.onNamespaceLost?.(heldBy),
       },

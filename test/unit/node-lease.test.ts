@@ -17,6 +17,7 @@ async function entered() {
   await engine.open();
   let away = false;
   let unheard = 0;
+  let lapsed: number | undefined;
   const cut: Pick<Engine, 'nodes'> = {
     nodes: {
       ...new Proxy(engine.nodes, {
@@ -24,6 +25,7 @@ async function entered() {
           (target, name) =>
           async (...given: unknown[]) => {
             if (away) throw new EngineDown('cut off');
+            if (name === 'renew' && given[0] === lapsed) return false;
             return await Reflect.apply(Reflect.get(target, name), target, given);
           },
       }),
@@ -37,6 +39,7 @@ async function entered() {
     },
   };
   const lost: string[] = [];
+  const lapses: number[] = [];
   const epochs: number[] = [];
   const first = await enterNamespace(cut, 'alpha', clock);
   const lease: NodeLease = new NodeLease(
@@ -45,6 +48,7 @@ async function entered() {
       label: 'alpha',
       clock,
       log: silentLog,
+      onLapsed: () => lapses.push(lease.epoch),
       onEpoch: () => epochs.push(lease.epoch),
       onLost: (heldBy) => lost.push(heldBy),
     },
@@ -56,10 +60,15 @@ async function entered() {
     nodes: engine.nodes,
     lease,
     lost,
+    lapses,
     epochs,
     first: first.epoch,
     cut: (now: boolean) => {
       away = now;
+    },
+    /** The engine's clock has gone on without this node's. */
+    lapse: () => {
+      lapsed = first.epoch;
     },
     /** The answers to so many entries are lost. */
     losesAnswers: (count: number) => {
@@ -159,6 +168,19 @@ test('an entry of its own whose answer was lost is no other node', async () => {
   lease.demand();
   assert.ok(lease.epoch > first);
   assert.deepEqual(epochs, [lease.epoch]);
+});
+
+test('an epoch that the engine calls lapsed is used no more, whatever the clock of the node says', async () => {
+  const { clock, lease, lapses, epochs, first, lapse, losesAnswers } = await entered();
+  lapse();
+  losesAnswers(1);
+  await clock.advance(defaults.leaseRenewMs + 1_000);
+  refused(lease, /entering again/);
+  assert.deepEqual([...new Set(lapses)], [first]);
+  assert.deepEqual(epochs, []);
+  await clock.advance(2 * defaults.leaseMs);
+  assert.equal(epochs.length, 1);
+  assert.equal(lease.epoch, epochs[0]);
 });
 
 test('nor does it hide another node that has entered', async () => {
