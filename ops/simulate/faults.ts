@@ -2,6 +2,7 @@ import type { Clock } from '../../runtime/clock.ts';
 import { defaults } from '../../runtime/limits.ts';
 import { type TestWorld, type Weather, worldNamespace } from '../../runtime/testing/index.ts';
 import type { Member, Nodes } from './nodes.ts';
+import type { Orders } from './orders.ts';
 import type { Plan, PlannedFault } from './plan.ts';
 import type { Truth } from './truth.ts';
 
@@ -19,6 +20,7 @@ export class Faults {
   readonly #clock: Clock;
   readonly #nodes: Nodes;
   readonly #truth: Truth;
+  readonly #orders: Orders;
   readonly #onChange: (active: readonly string[]) => void;
   readonly #note: (line: string) => void;
   readonly #active = new Set<PlannedFault>();
@@ -35,6 +37,7 @@ export class Faults {
     clock: Clock,
     nodes: Nodes,
     truth: Truth,
+    orders: Orders,
     note: (line: string) => void,
     onChange: (active: readonly string[]) => void,
   ) {
@@ -44,6 +47,7 @@ export class Faults {
     this.#nodes = nodes;
     this.#note = note;
     this.#truth = truth;
+    this.#orders = orders;
     this.#onChange = onChange;
   }
 
@@ -141,6 +145,11 @@ export class Faults {
         return true;
       case 'engine-lose-writes':
         return this.#loseWrites(fault);
+      case 'pause-actor':
+        return this.#pauseActor(fault);
+      case 'replay-letters':
+        this.#undo.set(fault, this.#orders.replay());
+        return true;
       default:
         return true;
     }
@@ -160,6 +169,12 @@ export class Faults {
       this.#note(`lost ${shard}`);
     });
     return true;
+  }
+
+  #pauseActor(fault: PlannedFault): boolean {
+    const resume = this.#orders.pause(fault.pick);
+    if (resume !== undefined) this.#undo.set(fault, resume);
+    return resume !== undefined;
   }
 
   #killNode(fault: PlannedFault): boolean {

@@ -63,11 +63,13 @@ export function judgeRest(plan: Plan, truth: Truth, load: Load, violations: Viol
     const held = truth.holds(send.to, sender, n);
     const name = `${send.operation} ${sender}#${n} to ${send.to}`;
     const fate = messageId === undefined ? undefined : truth.letter(messageId);
-    if (outcome === 'refused' && held && send.key === undefined)
+    if (outcome === 'refused' && held && send.key === undefined && !truth.wasReplayed(send.to, sender, n))
       violations.add('ask', `${name} was refused as not started, and was applied`);
     // What an engine acknowledged and then lost is not promised; an ask that comes again after its deadline expires.
     const forgiven = truth.isForgiven(send.to, sender, n) || (isAsk && truth.wasRolledBack(send.to, atMs));
-    if (send.operation === 'task' && outcome === 'ok' && !forgiven && !truth.wasRolledBack(send.to, atMs)) {
+    // What may be a copy does not take the place of a result.
+    const isJudged = fate !== 'STALE_WRITER' && !forgiven && !truth.wasRolledBack(send.to, atMs);
+    if (send.operation === 'task' && outcome === 'ok' && isJudged) {
       const result = truth.result(send.to, messageId ?? '');
       if (result !== (held ? 'done' : 'failed'))
         violations.add('ask', `${name} was ${held ? '' : 'not '}applied, and its result is ${result ?? 'nowhere'}`);

@@ -7,13 +7,14 @@ import type { Violations } from './verdict.ts';
 /** These stand for work, for a gap, or for what may be a copy: their messages may have been applied. */
 const others: ReadonlySet<string> = new Set(['WORK_FAILED', 'LOST', 'STALE_WRITER']);
 
-/** What became a dead letter was not applied, before or after, unless it was replayed; nobody replays in a simulation. */
+/** What became a dead letter was not applied, before or after, unless it was replayed. */
 export class Letters {
   readonly #violations: Violations;
   readonly #channels: Channels;
   /** Ids of the letters by what their messages would leave in a state. */
   readonly #ids = new Map<string, { readonly id: string; readonly sender: string }>();
   readonly #states: States;
+  readonly #keys = new Map<string, string>();
 
   constructor(violations: Violations, channels: Channels, states: States) {
     this.#violations = violations;
@@ -28,8 +29,16 @@ export class Letters {
     if (others.has(reason) || key === undefined || repeats(key)) return;
     const { sender } = envelope.payload as { readonly sender: string };
     this.#ids.set(key, { id, sender });
+    this.#keys.set(id, key);
     if (this.#states.holds(key) && !this.#isDoubtful(shard, sender))
       this.#violations.add('letter', `${key} became a letter (${reason}), though it was applied`);
+  }
+
+  /** A letter is gone, and its message sent again: answers with what that would leave in a state. */
+  replayed(id: string): string | undefined {
+    const key = this.#keys.get(id);
+    if (key !== undefined) this.#ids.delete(key);
+    return key;
   }
 
   /** A state was written that holds this message. */

@@ -21,7 +21,7 @@ export const operations = [
 ] as const;
 export type Operation = (typeof operations)[number];
 
-/** Faults by the names of the scenario language. */
+/** Faults by the names of the scenario language, and what an operator orders meanwhile. */
 export const faultKinds = [
   'crash-actor',
   'kill-thread',
@@ -37,6 +37,8 @@ export const faultKinds = [
   'duplicate-message',
   'delay-message',
   'reorder-message',
+  'pause-actor',
+  'replay-letters',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -196,6 +198,8 @@ const holds: Readonly<Partial<Record<FaultKind, readonly [number, number]>>> = {
   'duplicate-message': [500, 6_000],
   'delay-message': [500, 6_000],
   'reorder-message': [500, 8_000],
+  'pause-actor': [50, 6_000],
+  'replay-letters': [500, 8_000],
 };
 
 function faultsOf(random: SeededRandom, spanMs: number): PlannedFault[] {

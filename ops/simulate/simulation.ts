@@ -11,6 +11,7 @@ import { History } from './history.ts';
 import { judgeRest, unrest, waitingAskers } from './judge.ts';
 import { Load } from './load.ts';
 import { Nodes } from './nodes.ts';
+import { Orders } from './orders.ts';
 import { type Plan, sendCount } from './plan.ts';
 import type { Plant } from './planting.ts';
 import { Truth } from './truth.ts';
@@ -85,7 +86,10 @@ export async function simulate(plan: Plan, options: SimulationOptions = {}): Pro
     note,
   );
   const load = new Load(plan, conductor.clock, nodes, truth, violations, note);
-  const faults = new Faults(world, plan, conductor.clock, nodes, truth, note, (active) => coverage.during(active));
+  const orders = new Orders(conductor.clock, nodes, truth);
+  const faults = new Faults(world, plan, conductor.clock, nodes, truth, orders, note, (active) =>
+    coverage.during(active),
+  );
   const crash = (thrown: unknown): void =>
     violations.add('crash', thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
   process.on('unhandledRejection', crash);
@@ -94,6 +98,7 @@ export async function simulate(plan: Plan, options: SimulationOptions = {}): Pro
     await world.until(() => nodes.current !== undefined);
     load.arm();
     faults.arm();
+    orders.arm();
     await world.advance(plan.runMs);
     coverage.during([]);
     await rest();

@@ -19,6 +19,7 @@ export class States {
   readonly #channels: Channels;
   readonly #shardOf: (address: string) => string;
   readonly #applied = new Set<string>();
+  readonly #replayed = new Set<string>();
   readonly #runs = new Map<string, Runs>();
   /** The last number of a sender on one channel that an actor applied. */
   readonly #last = new Map<string, number>();
@@ -36,6 +37,15 @@ export class States {
   /** Whether a stored state holds this message. */
   holds(key: string): boolean {
     return this.#applied.has(key);
+  }
+
+  /** This message was a dead letter, and is sent again: it keeps no order. */
+  replayed(key: string | undefined): void {
+    if (key !== undefined) this.#replayed.add(key);
+  }
+
+  wasReplayed(key: string): boolean {
+    return this.#replayed.has(key);
   }
 
   /** An actor's state was written; gives the keys that are new in it. */
@@ -72,10 +82,13 @@ export class States {
   }
 
   #apply(address: string, sender: string, n: number, key: string): void {
-    const doubtful = this.isDoubtful(sender);
+    const isReplayed = this.#replayed.has(key);
+    // Where the replay was taken back, the letter is there once more.
+    const doubtful = this.isDoubtful(sender) || (isReplayed && this.#channels.wasRolledBack(this.#shardOf(address)));
     if (this.#applied.has(key) && !doubtful && !sender.endsWith(senders.repeating))
       this.#violations.add(sender.startsWith(senders.keyed) ? 'idempotency' : 'once', `${key} was applied twice`);
     this.#applied.add(key);
+    if (isReplayed) return;
     // Channels of one node's epochs have no order between them; a relay is another sender after each restart.
     const place = `${address} ${sender} ${this.#channels.writerOf(key)}`;
     const last = this.#last.get(place) ?? -1;

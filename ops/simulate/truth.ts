@@ -180,6 +180,11 @@ export class Truth {
     return undefined;
   }
 
+  /** Whether this message was a dead letter and was sent again. */
+  wasReplayed(address: string, sender: string, n: number): boolean {
+    return this.#states.wasReplayed(keyOf(address, sender, n));
+  }
+
   /** The status of the result that is kept of a task; `undefined` where none is. */
   result(address: string, task: string): string | undefined {
     const text = this.stored(this.shardOf(address))?.tables.get('result')?.get(task);
@@ -244,8 +249,10 @@ export class Truth {
         this.#violations.add('loss', `${shard} wrote off ${change.key} though the engine lost nothing`);
     }
     for (const key of fresh) this.#letters.applied(shard, key, stored);
-    for (const change of changes)
+    for (const change of changes) {
       if (change.op === 'put' && change.table === 'dead') this.#letters.written(shard, change.value);
+      if (change.op === 'delete' && change.table === 'dead') this.#states.replayed(this.#letters.replayed(change.key));
+    }
     for (const [writer, arrival] of this.#channels.newlyTaken(shard, stored))
       this.#takenIn(shard, writer, arrival, stored);
     for (const key of fresh)

@@ -1,0 +1,70 @@
+import type { Address } from '../../runtime/address.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import type { Nodes } from './nodes.ts';
+import type { Truth } from './truth.ts';
+
+const insistMs = 500;
+/** What becomes dead letters by itself, and can be sent again without being applied twice. */
+const replayable = ['ATTEMPTS_SPENT', 'EXPIRED'] as const;
+const replayMax = 100;
+
+/** What an operator orders while everything else goes wrong: as people do, again and again until it is done. */
+export class Orders {
+  readonly #clock: Clock;
+  readonly #nodes: Nodes;
+  readonly #truth: Truth;
+  /** Addresses that were paused, and how many orders still hold them. */
+  readonly #paused = new Map<Address, number>();
+  #replaying = 0;
+
+  constructor(clock: Clock, nodes: Nodes, truth: Truth) {
+    this.#clock = clock;
+    this.#nodes = nodes;
+    this.#truth = truth;
+  }
+
+  arm(): void {
+    this.#clock.every(insistMs, () => this.#insist());
+  }
+
+  /** Pauses an actor that is stored; answers with what resumes it, or `undefined` where nothing can be paused now. */
+  pause(pick: number): (() => void) | undefined {
+    const { node } = this.#nodes.current ?? {};
+    const addresses = this.#truth.actors().map(([address]) => address as Address);
+    const address = addresses[Math.floor(pick * addresses.length)];
+    if (node === undefined || address === undefined) return undefined;
+    const change = (by: number): number => {
+      const orders = (this.#paused.get(address) ?? 0) + by;
+      this.#paused.set(address, orders);
+      return orders;
+    };
+    change(1);
+    node.runtime.activations.pause(address, 'an order of the simulation').catch(() => undefined);
+    return () => {
+      if (change(-1) === 0) this.#resume(address);
+    };
+  }
+
+  /** Sends dead letters again, as they come; answers with what ends that. */
+  replay(): () => void {
+    this.#replaying += 1;
+    return () => {
+      this.#replaying -= 1;
+    };
+  }
+
+  /** An order may be lost with its node, come late, or be undone by an engine that loses writes. */
+  #insist(): void {
+    const { runtime } = this.#nodes.current?.node ?? {};
+    if (runtime === undefined) return;
+    for (const [address, orders] of this.#paused)
+      if (orders === 0 && runtime.activations.pauseOf(address) !== undefined) this.#resume(address);
+    if (this.#replaying === 0) return;
+    for (const reason of replayable)
+      runtime.deadLetters.replay({ filter: { reason }, limit: replayMax }).catch(() => undefined);
+  }
+
+  #resume(address: Address): void {
+    this.#nodes.current?.node?.runtime.activations.resume(address).catch(() => undefined);
+  }
+}
