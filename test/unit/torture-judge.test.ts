@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { chanceOf } from '../../ops/faults/chance.ts';
 import type { OperationRecord } from '../../ops/faults/history.ts';
 import { judge, type Rest } from '../../ops/torture/judge.ts';
-import { planKills, sortOf } from '../../ops/torture/plan.ts';
+import { killSorts, leastKills, planKills, sortOf } from '../../ops/torture/plan.ts';
 import { entriesOf, type Runs, withNumber } from '../../ops/torture/runs.ts';
 
 const runsOf = (numbers: readonly number[], sender = 's-1.1'): Runs =>
@@ -100,9 +100,13 @@ test('runs keep every number and the order in which it came', () => {
   );
 });
 
-test('ten minutes of torture plan fifty kills each of actors, threads and the process, and ten of the engine', () => {
-  const plan = planKills(600_000, ['actor', 'thread', 'process', 'engine'], chanceOf(1, 'kills'));
-  const count = (sort: string): number => plan.filter(({ fault }) => sortOf(fault.do) === sort).length;
-  assert(count('actor') > 50 && count('thread') > 50 && count('process') > 50 && count('engine') > 10);
+test('ten minutes of torture need fifty kills each of actors, threads and the process, and ten of the engine', () => {
+  const plan = planKills(600_000, killSorts, chanceOf(1, 'kills'));
+  for (const sort of killSorts) {
+    const least = leastKills(sort, 600_000);
+    assert.equal(least, sort === 'engine' ? 10 : 50);
+    const planned = plan.filter(({ fault }) => sortOf(fault.do) === sort).length;
+    assert.ok(planned > least, `${planned} of ${sort} are planned`);
+  }
   assert(plan.every(({ dueMs }) => dueMs < 600_000));
 });
