@@ -58,7 +58,10 @@ export interface SpawnEffect {
   readonly gen?: number;
 }
 
-/** Stops a child that `spawn` started. */
+/**
+ * Stops a child that `spawn` started. What a persistent one has stored stays: a child that is spawned under its name later
+ * goes on from it, unless it had reached a final state.
+ */
 export interface StopEffect {
   readonly type: 'troupe.stop';
   readonly name: string;

@@ -33,6 +33,7 @@ import { TrialGate } from './mailbox/trial.ts';
 import type { DeadLetterActions, FaultControl, Inspection, Messaging } from './messaging.ts';
 import { type EnteredNamespace, enterNamespace, NodeLease } from './node-lease.ts';
 import { Offloads } from './offload/offloads.ts';
+import { withOwners } from './owners.ts';
 import { systemRandom } from './random.ts';
 import { Router } from './router.ts';
 import type { RuntimeOptions } from './runtime-options.ts';
@@ -256,7 +257,8 @@ class NodeRuntime implements Runtime {
   }
 
   supervise(port: SupervisionPort): void {
-    this.#supervision = port;
+    const { store } = this.#options.engine;
+    this.#supervision = withOwners(port, { directory: this.activations, store, shardOf: (at) => this.#shardOf(at) });
   }
 
   async open(): Promise<void> {

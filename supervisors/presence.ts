@@ -95,8 +95,8 @@ export function specifiedAt(
     if (spec?.role === 'actor') return spec.definition;
     return place.spec.onDemand ? place.spec.template?.(name).definition : undefined;
   }
-  const spawned = parent === undefined ? undefined : groups.at(parent)?.child(name)?.spec;
-  if (spawned?.role === 'actor') return spawned.definition;
+  const spawned = parent === undefined ? undefined : groups.wanted(parent, name);
+  if (spawned !== undefined) return spawned.definition;
   return parent !== undefined && specifiedAt(parent, places, groups) !== undefined ? 'unknown' : undefined;
 }
 
@@ -109,6 +109,7 @@ function find(address: Address, places: Places, groups: SpawnedGroups): Standing
   if (parent === undefined) return 'absent';
   const spawned = standingOf(groups.at(parent)?.child(nameOf(address)));
   if (spawned !== 'absent') return spawned;
+  if (groups.wanted(parent, nameOf(address)) !== undefined) return 'restarting';
   // An owner that is to come (again) may spawn it (anew).
   return find(parent, places, groups) === 'restarting' ? 'restarting' : 'absent';
 }

@@ -5,12 +5,18 @@
  * Each wish for a child has a number, its generation. Orders may be repeated and come late: one that names a generation
  * below the last wish for that name is ignored, and of the others only the last counts. So a new
  * child of a name starts when the old one has ended, and a late stop never meets it.
+ *
+ * A child that cannot be started now, because the engine is away, say, is tried again as long as it is wanted.
  */
 
 import type { Address } from '../runtime/address.ts';
 import { childOf } from '../runtime/address.ts';
+import { type Clock, wait } from '../runtime/clock.ts';
 import type { ActorDefinition } from '../runtime/define-actor.ts';
+import { errorTable, toErrorData } from '../runtime/errors.ts';
 import { defaults } from '../runtime/limits.ts';
+import type { Random } from '../runtime/random.ts';
+import { restartDelayMs } from './backoff.ts';
 import { type ActorSpec, defaultIntensity, type SupervisorSpec } from './child-spec.ts';
 import type { Supervisor, SupervisorOptions } from './supervisor.ts';
 
@@ -40,7 +46,9 @@ export function spawnedSpec(owner: Address, child: SpawnedChild): ActorSpec {
 /** The groups of all owners that have spawned. */
 export interface SpawnedGroups {
   at(owner: Address): Supervisor | undefined;
-  /** A child is wanted; one that is there already is left alone. Rejects when its start failed. */
+  /** What an owner wants of a name; it may not be up yet. */
+  wanted(owner: Address, name: string): ActorSpec | undefined;
+  /** A child is wanted; one that is there already is left alone. Rejects when its start failed for good. */
   spawn(owner: Address, spec: ActorSpec, gen?: number): Promise<void>;
   /** A child is wanted no longer. Without a generation, whichever there is. */
   stop(owner: Address, name: string, gen?: number): Promise<void>;
@@ -53,6 +61,7 @@ export interface SpawnedGroups {
 /**
  * @param create makes a supervisor; given what is particular to a group
  * @param onGaveUp the children of an owner failed too often
+ * @param delays time and chance of the delay before a start is tried again
  */
 export function createSpawnedGroups(
   create: (
@@ -60,6 +69,7 @@ export function createSpawnedGroups(
       Pick<SupervisorOptions, 'onGaveUp' | 'onShutDown'>,
   ) => Supervisor,
   onGaveUp: (owner: Address, error: Parameters<SupervisorOptions['onGaveUp']>[0]) => void,
+  delays: { readonly clock: Clock; readonly random: Random },
 ): SpawnedGroups {
   const groups = new Map<Address, Group>();
   const forget = (owner: Address, supervisor: Supervisor): void => {
@@ -89,21 +99,28 @@ export function createSpawnedGroups(
   }
 
   /** Carries out a wish, unless a later one takes its place meanwhile. */
-  async function carryOut({ supervisor, wishes }: Group, name: string, wish: Wish): Promise<void> {
-    try {
-      await supervisor.stopChild(name);
-      if (wishes.get(name) !== wish) return;
-      if (wish.spec === undefined) wishes.delete(name);
-      else await supervisor.startChild(wish.spec);
-    } catch (thrown) {
-      // What could not be started is not there, and may be wished for anew.
-      if (wishes.get(name) === wish) wishes.delete(name);
-      throw thrown;
-    }
+  async function carryOut(owner: Address, group: Group, name: string, wish: Wish): Promise<void> {
+    const { supervisor, wishes } = group;
+    const isCurrent = (): boolean => wishes.get(name) === wish && groups.get(owner) === group;
+    for (let failures = 0; ; failures += 1)
+      try {
+        await supervisor.stopChild(name);
+        if (wishes.get(name) !== wish) return;
+        if (wish.spec === undefined) wishes.delete(name);
+        else await supervisor.startChild(wish.spec);
+        return;
+      } catch (thrown) {
+        const isForNow = errorTable[toErrorData(thrown).reason].retry === 'later';
+        if (isForNow && isCurrent()) await wait(delays.clock, restartDelayMs(failures, false, delays.random.next()));
+        // What cannot be started is not there, and may be wished for anew.
+        else if (wishes.get(name) === wish) wishes.delete(name);
+        if (!isCurrent()) throw thrown;
+      }
   }
 
   return {
     at: (owner) => groups.get(owner)?.supervisor,
+    wanted: (owner, name) => groups.get(owner)?.wishes.get(name)?.spec,
     async spawn(owner, spec, gen) {
       const group = open(owner);
       const last = group.wishes.get(spec.id);
@@ -111,7 +128,7 @@ export function createSpawnedGroups(
       if (isOld) return;
       const wish: Wish = { gen: gen ?? (last?.gen ?? 0) + 1, spec };
       group.wishes.set(spec.id, wish);
-      await carryOut(group, spec.id, wish);
+      await carryOut(owner, group, spec.id, wish);
     },
     async stop(owner, name, gen) {
       const group = groups.get(owner);
@@ -119,7 +136,7 @@ export function createSpawnedGroups(
       if (group === undefined || last === undefined || (gen !== undefined && gen < last.gen)) return;
       const wish: Wish = { gen: last.gen, spec: undefined };
       group.wishes.set(name, wish);
-      await carryOut(group, name, wish);
+      await carryOut(owner, group, name, wish);
     },
     ended(owner, name) {
       const wishes = groups.get(owner)?.wishes;

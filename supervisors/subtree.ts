@@ -59,6 +59,8 @@ const actorsAtOnce = 64;
 
 export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
   const { clock, holds, places, groups, activations, describe } = options;
+  /** Pauses that are under way: whoever resumes meanwhile comes after them. */
+  const pausing = new Map<Address, Promise<void>>();
 
   /** @throws TroupeError */
   function known(text: string): Address {
@@ -97,6 +99,15 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
     return { address, status: node?.status ?? (isPaused ? 'paused' : 'stopped'), actors };
   }
 
+  /** Actors at an address and below that take no messages, be they awake or not. */
+  function heldWithin(address: Address): Set<Address> {
+    const awake = actorsIn(describe(address)).filter((actor) => activations.pauseOf(actor) !== undefined);
+    const kept = options
+      .parked()
+      .flatMap(({ address: at, hold }) => (hold === undefined || hold.why === 'backoff' ? [] : [at as Address]));
+    return new Set([...awake, ...[...kept, ...pausing.keys()].filter((at) => isWithin(at, address))]);
+  }
+
   /** Starts what was stopped, or starts anew what runs. An actor on demand that is not awake stays so unless `wake`. */
   async function renew(address: Address, wake: boolean, spawned: Hold['spawned']): Promise<void> {
     const supervisor = supervisorAbove(address, places, groups);
@@ -111,6 +122,21 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
       const spec = place?.spec.template?.(name);
       if (spec !== undefined) await place?.life?.startChild(spec);
     }
+  }
+
+  async function pauseActor(actor: Address, why: string): Promise<void> {
+    const paused = activations.pause(actor, why);
+    pausing.set(actor, paused);
+    try {
+      await paused;
+    } finally {
+      if (pausing.get(actor) === paused) pausing.delete(actor);
+    }
+  }
+
+  async function resumeActor(actor: Address): Promise<void> {
+    await pausing.get(actor)?.catch(() => undefined);
+    await activations.resume(actor);
   }
 
   async function forActors(actors: Iterable<Address>, act: (address: Address) => Promise<void>): Promise<void> {
@@ -162,7 +188,7 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
       const why = heldText('paused', address, reason);
       // The topmost first: what comes to life meanwhile looks upwards.
       const actors = new Set([address, ...actorsIn(describe(address))]);
-      await forActors(actors, (actor) => activations.pause(actor, why));
+      await forActors(actors, (actor) => pauseActor(actor, why));
       return outcome(address);
     },
 
@@ -170,12 +196,9 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
       const address = known(text);
       refuseBelow(stopOver, address);
       refuseBelow(pauseOver, address);
-      const awake = actorsIn(describe(address)).filter((actor) => activations.pauseOf(actor) !== undefined);
-      const kept = options
-        .parked()
-        .flatMap(({ address: at, hold }) => (hold === undefined || hold.why === 'backoff' ? [] : [at as Address]));
-      const actors = new Set([address, ...awake, ...kept.filter((at) => isWithin(at, address))]);
-      await forActors(actors, (actor) => activations.resume(actor));
+      await forActors(new Set([address, ...heldWithin(address)]), resumeActor);
+      // What came to life before the topmost was resumed is paused as that was.
+      await forActors(heldWithin(address), resumeActor);
       const stopped = holds.releaseBelow(address);
       // What stands below one that has just been started is up already.
       for (const { address: at, wasUp, spawned } of stopped)

@@ -112,7 +112,7 @@ export function createTree(options: TreeOptions): Tree {
   };
   const root: Place = { spec: rootSpec, parent: undefined, incarnation: 1, livesBefore: new Map() };
   const places = placesBelow(root);
-  const groups = createSpawnedGroups((group) => supervise(group), spawnedGaveUp);
+  const groups = createSpawnedGroups((group) => supervise(group), spawnedGaveUp, { clock, random });
 
   const threadsPort = hosts && threadPort(hosts, (shutdownMs) => deadlines.leftMs(threadsAddress, shutdownMs));
   const port: ChildPort = {
@@ -132,13 +132,22 @@ export function createTree(options: TreeOptions): Tree {
 
   const pauseOver = (address: Address): string | undefined => nearest(address, (at) => activations.pauseOf(at));
 
+  /** What comes to life below something paused is paused too. */
+  async function pauseAsAbove(address: Address): Promise<void> {
+    const above = parentOf(address);
+    const pause = above && pauseOver(above);
+    if (pause === undefined || activations.pauseOf(address) !== undefined) return;
+    await activations.pause(address, pause);
+    // It may have been resumed meanwhile, by an order that did not find this one.
+    if (pauseOver(above as Address) === undefined) await activations.resume(address);
+  }
+
   async function startActor(spec: ActorSpec): Promise<{ readonly incarnation: number }> {
     const { address, definition } = spec;
     await groups.end(address);
     try {
       return await gate.run(address, async () => {
-        const pause = pauseOver(address);
-        if (pause !== undefined && activations.pauseOf(address) === undefined) await activations.pause(address, pause);
+        await pauseAsAbove(address);
         return await activations.start({ address, definition, input: spec.input() });
       });
     } catch (thrown) {

@@ -2,6 +2,7 @@ import { fromTransition } from 'xstate';
 import type { Address } from '../../runtime/address.ts';
 import { parseAddress } from '../../runtime/address.ts';
 import { type ActorDefinition, defineActor } from '../../runtime/define-actor.ts';
+import { TroupeError } from '../../runtime/errors.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { ActivationExit, Activations, HostExit, HostSlots, StartRequest } from '../../runtime/supervision.ts';
 
@@ -25,6 +26,8 @@ export interface FakeActivations extends Activations {
   readonly doubles: string[];
   /** Starts of these addresses fail while they stand here. */
   readonly broken: Set<string>;
+  /** Starts fail for now, as those of an engine that is away do. */
+  away: boolean;
   /** Starts of these addresses wait until `release`. */
   readonly held: Set<string>;
   /** What is paused, and why. */
@@ -50,6 +53,7 @@ export function createFakeActivations(): FakeActivations {
     requests: [],
     doubles: [],
     broken: new Set(),
+    away: false,
     held: new Set(),
     paused: new Map(),
     pace: async () => {},
@@ -63,6 +67,7 @@ export function createFakeActivations(): FakeActivations {
       const stopsBefore = stops.get(address);
       await fake.pace();
       if (fake.stopEndsStart && stops.get(address) !== stopsBefore) throw new Error('stopped while it was starting');
+      if (fake.away) throw new TroupeError('UNAVAILABLE', 'the engine is away', { retryAfterMs: 1_000 });
       if (fake.broken.has(address)) throw new Error('broken on purpose');
       if (fake.live.has(address)) fake.doubles.push(address);
       const incarnation = (incarnations.get(address) ?? 0) + 1;

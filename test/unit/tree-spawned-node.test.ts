@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import { createMemorySpace, type MemorySpace } from '../../runtime/engines/index.ts';
+import { createMemorySpace, type Engine, type MemorySpace } from '../../runtime/engines/index.ts';
 import { eventually, startWorld, type World } from '../support/world.ts';
 
 const owner = '/keepers/owner';
@@ -56,6 +56,32 @@ describe('the children of a persistent actor', () => {
     const second = await killAndRestart(t, first, space);
     assert.equal((await there(second, `${owner}/a`))?.input, 'as wished');
     assert.deepEqual((await there(second, `${owner}/kept`))?.heard, ['/sentries/nobody 0 absent']);
+    await second.close();
+  });
+
+  test('are found after the kill though their parent is not awake yet; who has none is not begun for that', async (t) => {
+    const space = createMemorySpace();
+    const first = await startWorld(t, { app: 'sentry', space });
+    await say(first, owner, 'raise', { name: 'a', input: 'as wished' });
+    await there(first, `${owner}/a`);
+    first.abandon();
+    const unaware = (engine: Engine): Engine => ({
+      ...engine,
+      store: {
+        ...engine.store,
+        ranked: async (shard, index, ...range) =>
+          index === 'wakeful' ? [] : await engine.store.ranked(shard, index, ...range),
+      },
+    });
+    const second = await startWorld(t, { app: 'sentry', space, succeeds: first.runtime.nodeEpoch, meddle: unaware });
+    assert.deepEqual(await second.runtime.inspection.actors(), []);
+    assert.equal(((await say(second, `${owner}/a`, 'heard')) as Said).input, 'as wished');
+    for (const to of ['/keepers/new/a', '/sentries/new/a', `${owner}/nobody`, `${owner}/a/nobody`])
+      await assert.rejects(say(second, to, 'heard'), { reason: 'NOT_FOUND' }, to);
+    assert.deepEqual((await second.runtime.inspection.actors()).map(({ address }) => address).sort(), [
+      owner,
+      `${owner}/a`,
+    ]);
     await second.close();
   });
 

@@ -124,6 +124,41 @@ describe('a spawned child', () => {
     assert.equal(nodeAt(tree.describe(), '/owner/w'), undefined);
   });
 
+  it('is tried again while it cannot be started now, and is expected meanwhile', async () => {
+    const { tree, activations, clock, calls } = await withChildren();
+    activations.away = true;
+    const spawned = tree.port.spawn(owner, child('w'));
+    await clock.advance(10_000);
+    assert.ok(calls().length > 3);
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'restarting');
+    activations.away = false;
+    await clock.advance(2_000);
+    await spawned;
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'running');
+    assert.equal(tree.supervisor('/')?.budgetLeft, 5, 'nobody is charged');
+  });
+
+  it('is tried no more when it is stopped, or its owner has ended', async () => {
+    const { tree, activations, clock, calls } = await withChildren();
+    activations.away = true;
+    const [stopped, orphaned] = ['v', 'w'].map((name) =>
+      assert.rejects(tree.port.spawn(owner, child(name)), { reason: 'UNAVAILABLE' }),
+    );
+    await clock.advance(5_000);
+    const stop = tree.port.stopChild(owner, 'v');
+    await clock.advance(2_000);
+    await Promise.all([stopped, stop]);
+    activations.away = false;
+    activations.exit('/owner');
+    await clock.advance(5_000);
+    await orphaned;
+    assert.deepEqual(
+      calls().filter((call) => call === 'start /owner'),
+      ['start /owner'],
+    );
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'absent');
+  });
+
   it('obeys the last of many orders, one after another, and never has two lives at once', async () => {
     const { tree, activations, calls, clock } = await withChildren('w');
     activations.pace = () => wait(clock, 100);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseAddress } from '../../runtime/address.ts';
+import { wait } from '../../runtime/clock.ts';
 import type { Child } from '../../runtime/define-app.ts';
 import { actor, fakeTree, nodeAt, silent } from '../support/fake-tree.ts';
 
@@ -241,6 +242,35 @@ describe('a paused subtree', () => {
     await tree.subtrees.stop('/team');
     for (const action of ['restart', 'resume'] as const)
       await assert.rejects(tree.subtrees[action]('/team/x'), { reason: 'INVALID_MESSAGE', message: /resume \/team$/ });
+  });
+
+  it('is resumed as a whole while its pause, or what comes to life in it, is still under way', async () => {
+    const { tree, activations, clock, paused } = await grown();
+    const { pause } = activations;
+    activations.pause = async (address, reason) => {
+      if (address !== '/team') await wait(clock, 1_000);
+      await pause(address, reason);
+    };
+    const orders = [tree.subtrees.pause('/team')];
+    await clock.advance(100);
+    assert.deepEqual([...paused.keys()], ['/team']);
+    orders.push(tree.subtrees.resume('/team'));
+    await clock.advance(3_000);
+    await Promise.all(orders);
+    assert.deepEqual([...paused.keys()], []);
+
+    activations.pause = pause;
+    await tree.subtrees.pause('/team');
+    activations.pause = async (address, reason) => {
+      await wait(clock, 1_000);
+      await pause(address, reason);
+    };
+    const started = tree.port.ensure(at('/team/ledger/new'));
+    await clock.advance(100);
+    await tree.subtrees.resume('/team');
+    await clock.advance(2_000);
+    await started;
+    assert.deepEqual([...paused.keys()], []);
   });
 
   it('says so when the store does not take it in time', async () => {
