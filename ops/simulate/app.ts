@@ -99,12 +99,17 @@ const ledgerMessages = {
   settle: { payload: noted },
   /** Set aside while it settles. */
   wait: { payload: noted },
+  /** Wants a child of this name, and tells it something. */
+  hire: { payload: z.object({ ...mark, name: z.string() }) },
+  dismiss: { payload: z.object({ ...mark, name: z.string() }) },
   /** Throws at its first `throws` attempts. */
   stumble: { payload: z.object({ ...mark, throws: z.int() }) },
 };
 
 export interface LedgerState {
   readonly runs: Runs;
+  /** Names of the children that it wants. */
+  readonly hired: readonly string[];
   /** Messages told to each mirror. */
   readonly told: Readonly<Record<string, number>>;
   /** Timers that are set, by id, each under the number of its setting. */
@@ -174,6 +179,19 @@ const ledgerHandlers = (state: string) => {
         enqueue.cancel(event.payload.id);
         break;
       }
+      case 'hire': {
+        const { name } = event.payload;
+        enqueue.emit(effect.spawn(name, 'mirror'));
+        if (!next.hired.includes(name)) next = { ...next, hired: [...next.hired, name] };
+        tell(`${address}/${name}`);
+        break;
+      }
+      case 'dismiss': {
+        const { name } = event.payload;
+        enqueue.emit(effect.stop(name));
+        next = { ...next, hired: next.hired.filter((other) => other !== name) };
+        break;
+      }
       case 'settle':
         if (state === 'open') next = { ...next, settlings: [next.settlings[0] + 1, next.settlings[1]] };
     }
@@ -207,6 +225,8 @@ const ledgerHandlers = (state: string) => {
     forget: { actions: note },
     settle: { actions: note },
     wait: { actions: note },
+    hire: { actions: note },
+    dismiss: { actions: note },
     due: { actions: due },
     stumble: { actions: stumble },
   };
@@ -223,6 +243,7 @@ const ledger = defineActor({
   logic: ledgerSetup.createMachine({
     context: {
       runs: {},
+      hired: [],
       told: {},
       armed: {},
       timersSet: 0,

@@ -5,6 +5,7 @@ import { decodeTaken } from '../../runtime/mailbox/taken.ts';
 import { runsOf } from '../torture/runs.ts';
 import type { AskerState, LedgerState } from './app.ts';
 import { isClosed } from './channels.ts';
+import { isChild, isLedger, judgeChildren } from './children.ts';
 import type { Faults } from './faults.ts';
 import type { Load } from './load.ts';
 import type { Nodes } from './nodes.ts';
@@ -81,13 +82,14 @@ export function judgeRest(plan: Plan, truth: Truth, load: Load, violations: Viol
         violations.add('loss', `${name} was accepted, and what it was to tell is nowhere`);
     } else violations.add('loss', `${name} was accepted and is nowhere`);
   }
+  judgeChildren(truth, load, violations);
   for (const late of load.lateAsks())
     violations.add(
       'ask',
       `an ask of ${late.send.timeoutMs} ms ended after ${Math.round((late.endedMs ?? 0) - late.atMs)} ms`,
     );
   for (const [address, stored] of truth.actors()) {
-    if (address.startsWith('/ledgers/')) judgeLedger(address, stored, truth, violations);
+    if (isLedger(address)) judgeLedger(address, stored, truth, violations);
     else if (address.startsWith('/askers/')) judgeAsker(address, stored, violations);
   }
   for (const shard of shardNamesOf(plan)) {
@@ -109,7 +111,11 @@ function judgeLedger(address: string, { context, value }: Stored, truth: Truth, 
   const { told, armed, timersFired, misfired, blamed, settlings } = context as LedgerState;
   for (const [mirror, count] of Object.entries(told))
     for (let k = 0; k < count; k += 1)
-      if (!truth.holds(mirror, address, k) && !truth.isForgiven(mirror, address, k))
+      if (
+        !truth.holds(mirror, address, k) &&
+        !truth.isForgiven(mirror, address, k) &&
+        !(isChild(mirror) && truth.wasLettered(mirror, address, k))
+      )
         violations.add('loss', `${address} told ${mirror} #${k}, which is nowhere`);
   for (const what of misfired)
     violations.add('timer', `timer ${what} of ${address} fired after it was cancelled or replaced`);

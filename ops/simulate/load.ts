@@ -18,6 +18,8 @@ export interface Sent {
   readonly connection: Connection;
   readonly atMs: number;
   outcome: 'open' | 'ok' | 'refused' | 'unknown';
+  /** Why it was not accepted. */
+  reason: string;
   endedMs: number | undefined;
   messageId: string | undefined;
 }
@@ -65,6 +67,7 @@ export class Load {
   readonly #numbers = new Map<string, number>();
   readonly #waiting: { readonly send: PlannedSend; readonly attempt: number }[] = [];
   #lastConnection = 0;
+  #lastIndex: number;
   #left: number;
   #retrying = 0;
 
@@ -83,6 +86,7 @@ export class Load {
     this.#violations = violations;
     this.#note = note;
     this.#left = plan.sends.length;
+    this.#lastIndex = plan.sends.at(-1)?.index ?? 0;
   }
 
   arm(): void {
@@ -100,13 +104,23 @@ export class Load {
 
   /** Sends so many more, for a run in which much was refused or lost. */
   topUp(count: number): void {
-    const last = this.#plan.sends.at(-1);
-    if (last === undefined) return;
-    const { sender, index } = last;
     const to = this.#plan.sends.find((send) => send.operation === 'append')?.to ?? '/ledgers/l0';
-    for (let extra = 1; extra <= count; extra += 1) {
+    this.append(Array.from({ length: count }, () => to));
+  }
+
+  /** Sends one more message to each of these. */
+  append(addresses: readonly string[]): void {
+    for (const to of addresses) {
       this.#left += 1;
-      const send: PlannedSend = { index: index + extra, atMs: 0, sender, operation: 'append', to, payload: {} };
+      this.#lastIndex += 1;
+      const send: PlannedSend = {
+        index: this.#lastIndex,
+        atMs: 0,
+        sender: 0,
+        operation: 'append',
+        to,
+        payload: {},
+      };
       this.#waiting.push({ send, attempt: 1 });
     }
     this.#sendAll();
@@ -147,6 +161,7 @@ export class Load {
       connection,
       atMs: this.#clock.monotonic(),
       outcome: 'open',
+      reason: '',
       endedMs: undefined,
       messageId: undefined,
     };
@@ -212,7 +227,7 @@ export class Load {
       return;
     }
     this.#end(sent, error.outcome === 'not_started' ? 'refused' : 'unknown', error.reason);
-    this.#again(sent);
+    if (error.reason !== 'NOT_FOUND') this.#again(sent);
   }
 
   /** Sends a tell anew, as another message, when it was refused or when nobody knows what became of it. */
@@ -240,6 +255,7 @@ export class Load {
     if (sent.endedMs !== undefined) this.#violations.add('ask', `${sent.sender}#${sent.n} to ${send.to} ended twice`);
     this.#unanswered.delete(sent);
     sent.outcome = outcome;
+    sent.reason = reason;
     sent.endedMs = this.#clock.monotonic();
     this.#note(`end ${send.index} ${outcome} ${reason}`);
   }

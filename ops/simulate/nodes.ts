@@ -9,7 +9,7 @@ import {
   type TestWorld,
   type Weather,
 } from '../../runtime/testing/index.ts';
-import { createTree } from '../../supervisors/index.ts';
+import { createTree, type Tree } from '../../supervisors/index.ts';
 import app from './app.ts';
 import type { Plan } from './plan.ts';
 
@@ -26,6 +26,7 @@ export interface Member {
   readonly name: string;
   readonly process: TestProcess;
   node: TestNode | undefined;
+  tree: Tree | undefined;
   paused: boolean;
   /** Whether it ever was. */
   wasPaused: boolean;
@@ -72,7 +73,10 @@ export class Nodes {
       threads: this.#plan.threads,
       weather: this.weather,
       observe: (engine) => observe(name, engine),
-      tree: (options) => createTree({ ...options, log: options.log ?? silentLog }),
+      tree: (options) => {
+        member.tree = createTree({ ...options, log: options.log ?? silentLog });
+        return member.tree;
+      },
       onNamespaceLost: () => {
         this.#note(`end ${name}`);
         this.#relaunch(member);
@@ -81,7 +85,7 @@ export class Nodes {
       ...(border === undefined ? {} : { border }),
       ...(succeeds === undefined ? {} : { succeeds }),
     });
-    const member: Member = { name, process, node: undefined, paused: false, wasPaused: false };
+    const member: Member = { name, process, node: undefined, tree: undefined, paused: false, wasPaused: false };
     this.members.push(member);
     this.#note(`launch ${name}`);
     process.ready.then(

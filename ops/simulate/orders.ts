@@ -29,17 +29,17 @@ export class Orders {
 
   /** Pauses an actor that is stored; answers with what resumes it, or `undefined` where nothing can be paused now. */
   pause(pick: number): (() => void) | undefined {
-    const { node } = this.#nodes.current ?? {};
+    const { tree } = this.#nodes.current ?? {};
     const addresses = this.#truth.actors().map(([address]) => address as Address);
     const address = addresses[Math.floor(pick * addresses.length)];
-    if (node === undefined || address === undefined) return undefined;
+    if (tree === undefined || address === undefined) return undefined;
     const change = (by: number): number => {
       const orders = (this.#paused.get(address) ?? 0) + by;
       this.#paused.set(address, orders);
       return orders;
     };
     change(1);
-    node.runtime.activations.pause(address, 'an order of the simulation').catch(() => undefined);
+    tree.subtrees.pause(address).catch(() => undefined);
     return () => {
       if (change(-1) === 0) this.#resume(address);
     };
@@ -65,6 +65,6 @@ export class Orders {
   }
 
   #resume(address: Address): void {
-    this.#nodes.current?.node?.runtime.activations.resume(address).catch(() => undefined);
+    this.#nodes.current?.tree?.subtrees.resume(address).catch(() => undefined);
   }
 }

@@ -15,6 +15,8 @@ export const operations = [
   'forget',
   'settle',
   'wait',
+  'hire',
+  'dismiss',
   'stumble',
   'relay',
   'query',
@@ -86,7 +88,7 @@ export interface Plan {
 /** Messages from outside of a whole plan. */
 export const sendCount = 540;
 /** Weights of what costs much, or counts for little. */
-const rare: Readonly<Partial<Record<Operation, number>>> = { stumble: 0.3, put: 0.8 };
+const rare: Readonly<Partial<Record<Operation, number>>> = { stumble: 0.3, put: 0.8, hire: 0.6, dismiss: 0.4 };
 const sendersMax = 4;
 /** Idempotency keys of one seed. */
 const keys = 12;
@@ -175,6 +177,9 @@ function detailOf(
       return { payload: { id: random.pick(['a', 'b', 'c']), ms: random.pick([1, 20, 400, 3_000]) } };
     case 'forget':
       return { payload: { id: random.pick(['a', 'b', 'c']) } };
+    case 'hire':
+    case 'dismiss':
+      return { payload: { name: random.pick(['c1', 'c2']) } };
     case 'stumble':
       return { payload: { throws: random.pick([1, 1, 2, 9]) } };
     case 'relay':

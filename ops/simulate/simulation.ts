@@ -5,6 +5,7 @@
 
 import { createSeededRandom, createTestWorld } from '../../runtime/testing/index.ts';
 import { setStage } from './app.ts';
+import { childrenOf } from './children.ts';
 import { Coverage } from './coverage.ts';
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
@@ -101,6 +102,8 @@ export async function simulate(plan: Plan, options: SimulationOptions = {}): Pro
     orders.arm();
     await world.advance(plan.runMs);
     coverage.during([]);
+    await rest();
+    load.append(childrenOf(truth));
     await rest();
     // Rejections that nobody waited for are reported once the queue of ticks is empty.
     await new Promise((resolve) => setImmediate(resolve));

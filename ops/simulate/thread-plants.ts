@@ -70,6 +70,29 @@ export const threadPlants: Plants = {
         }),
     }),
   },
+  'stop-forgotten': {
+    what: 'a child that its parent stops goes on',
+    plant: () => ({
+      border: (spawn) => (data, events) =>
+        spawn(data, {
+          ...events,
+          onMessages: (messages) =>
+            events.onMessages(
+              messages.map((message) =>
+                message.from !== 'steps'
+                  ? message
+                  : {
+                      ...message,
+                      steps: message.steps.map((step) => ({
+                        ...step,
+                        effects: step.effects.filter(({ type }) => type !== 'troupe.stop'),
+                      })),
+                    },
+              ),
+            ),
+        }),
+    }),
+  },
   'dropped-reply': {
     what: 'one of twenty answers of a thread is lost',
     plant: (plan) => {

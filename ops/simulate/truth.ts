@@ -185,6 +185,11 @@ export class Truth {
     return this.#states.wasReplayed(keyOf(address, sender, n));
   }
 
+  /** Whether this message is, or was, among the dead letters. */
+  wasLettered(address: string, sender: string, n: number): boolean {
+    return this.#letters.holds(keyOf(address, sender, n));
+  }
+
   /** The status of the result that is kept of a task; `undefined` where none is. */
   result(address: string, task: string): string | undefined {
     const text = this.stored(this.shardOf(address))?.tables.get('result')?.get(task);

@@ -15,10 +15,11 @@ export const checkNames = [
   'progress',
   'bounds',
   'blame',
+  'children',
   'crash',
 ] as const;
 
-/** `crash`: the code under test threw where nobody catches. */
+/** `children`: an actor has those that it wants, and no others. `crash`: the code under test threw where nobody catches. */
 export type CheckName = (typeof checkNames)[number];
 
 export interface Violation {

@@ -15,7 +15,7 @@ import type { Json } from '../envelope.ts';
 import { startLocalHost } from '../host/local-host.ts';
 import type { Host, HostData, HostEvents } from '../host/messages.ts';
 import type { Log } from '../log.ts';
-import type { AskOptions, Messaging, OutgoingMessage } from '../messaging.ts';
+import type { AskOptions, Messaging, OutgoingMessage, ParkedView } from '../messaging.ts';
 import { createRuntime, type Runtime } from '../runtime.ts';
 import { createFaultyEngine, type Weather } from './faulty-engine.ts';
 import { createSeededRandom, type SeededRandom } from './random.ts';
@@ -50,7 +50,12 @@ export interface TestNodeOptions {
   readonly border?: (spawn: SpawnHost) => SpawnHost;
   /** The supervision tree; default: one that restarts each actor by itself, for ever. */
   readonly tree?: (
-    options: TestTreeOptions & { readonly random: SeededRandom; readonly log: Log | undefined },
+    options: TestTreeOptions & {
+      readonly random: SeededRandom;
+      readonly log: Log | undefined;
+      /** Every address that the runtime holds. */
+      readonly parked: () => readonly ParkedView[];
+    },
   ) => TestTree;
   readonly log?: Log;
   /** Another node has taken the namespace; the process of this one has ended by itself. */
@@ -191,7 +196,9 @@ export function createTestWorld(options: TestWorldOptions = {}): TestWorld {
         ...(given.log === undefined ? {} : { log: given.log }),
       });
       const treeOptions = { app, activations: runtime.activations, hosts: runtime.hosts, threads, clock };
-      const tree = given.tree?.({ ...treeOptions, random: nodeRandom, log: given.log }) ?? createTestTree(treeOptions);
+      const parked = (): readonly ParkedView[] => runtime.inspection.parked();
+      const tree =
+        given.tree?.({ ...treeOptions, random: nodeRandom, log: given.log, parked }) ?? createTestTree(treeOptions);
       runtime.supervise(tree.port);
       await runtime.open();
       await tree.start();

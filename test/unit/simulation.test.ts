@@ -108,6 +108,7 @@ describe('simulation', () => {
     ['no-adoption', 'progress'],
     ['marks-that-never-join', 'bounds'],
     ['blame-of-the-innocent', 'blame'],
+    ['stop-forgotten', 'children'],
     ['failure-without-a-catch', 'crash'],
   ];
 
