@@ -18,9 +18,11 @@ export interface Stage {
   stepped(kind: string, state: string, event: string): void;
   /** A ledger told, in a turn, that it had applied something. */
   witnessed(ledger: string, sender: string, n: number): void;
+  /** A message ends the process that handles it. */
+  doomed(): void;
 }
 
-const nobody: Stage = { stepped: () => undefined, witnessed: () => undefined };
+const nobody: Stage = { stepped: () => undefined, witnessed: () => undefined, doomed: () => undefined };
 let stage = nobody;
 
 /** Lets somebody look on; runs of one process follow one another. */
@@ -104,6 +106,8 @@ const ledgerMessages = {
   dismiss: { payload: z.object({ ...mark, name: z.string() }) },
   /** Throws at its first `throws` attempts. */
   stumble: { payload: z.object({ ...mark, throws: z.int() }) },
+  /** Ends its process at its first `deaths` attempts, those that were not charged included. */
+  doom: { payload: z.object({ ...mark, deaths: z.int() }) },
 };
 
 export interface LedgerState {
@@ -145,7 +149,7 @@ const mirrorOf = (n: number): string => `/mirrors/m${n % 2}`;
 /** What a ledger does in each of its states; `state` is for the coverage. */
 const ledgerHandlers = (state: string) => {
   const note = ledgerSetup.enqueueActions(({ enqueue, context, event, self }) => {
-    if (event.type === 'due' || event.type === 'stumble') return;
+    if (event.type === 'due' || event.type === 'stumble' || event.type === 'doom') return;
     stage.stepped('ledger', state, event.type);
     const { payload, message } = event;
     let next = noting(context, payload, message.attempt);
@@ -217,6 +221,13 @@ const ledgerHandlers = (state: string) => {
     if (message.attempt <= payload.throws) throw new Error('the ledger stumbled');
     enqueue.assign(noting(context, payload, message.attempt, true));
   });
+  const doom = ledgerSetup.enqueueActions(({ enqueue, context, event }) => {
+    if (event.type !== 'doom') return;
+    stage.stepped('ledger', state, 'doom');
+    const { payload, message } = event;
+    if (message.attempt <= payload.deaths) stage.doomed();
+    enqueue.assign(noting(context, payload, message.attempt, true));
+  });
   return {
     append: { actions: note },
     put: { actions: note },
@@ -229,6 +240,7 @@ const ledgerHandlers = (state: string) => {
     dismiss: { actions: note },
     due: { actions: due },
     stumble: { actions: stumble },
+    doom: { actions: doom },
   };
 };
 

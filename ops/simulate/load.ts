@@ -232,7 +232,7 @@ export class Load {
 
   /** Sends a tell anew, as another message, when it was refused or when nobody knows what became of it. */
   #again({ send, attempt }: Sent): void {
-    if (send.timeoutMs !== undefined || attempt >= attemptsMax) return;
+    if (send.timeoutMs !== undefined || send.operation === 'doom' || attempt >= attemptsMax) return;
     this.#retrying += 1;
     this.#clock.after(retryMs, () => {
       this.#retrying -= 1;

@@ -108,6 +108,14 @@ export class Nodes {
     });
   }
 
+  /** The newest process ends by what it runs, and is started again by who knows of its death. */
+  crash(): void {
+    const member = this.members.findLast(({ process, paused }) => process.alive && !paused);
+    if (member === undefined) return;
+    this.kill(member);
+    this.#relaunch(member, member.node);
+  }
+
   kill(member: Member): void {
     this.#note(`kill ${member.name}`);
     member.process.kill();

@@ -53,12 +53,14 @@ export class Orders {
     };
   }
 
-  /** An order may be lost with its node, come late, or be undone by an engine that loses writes. */
+  /** An order may be lost with its node, in part too, come late, or be undone by an engine that loses writes. */
   #insist(): void {
     const { runtime } = this.#nodes.current?.node ?? {};
     if (runtime === undefined) return;
+    const paused = runtime.inspection.parked().filter(({ hold }) => hold?.why === 'paused');
     for (const [address, orders] of this.#paused)
-      if (orders === 0 && runtime.activations.pauseOf(address) !== undefined) this.#resume(address);
+      if (orders === 0 && paused.some((held) => held.address === address || held.address.startsWith(`${address}/`)))
+        this.#resume(address);
     if (this.#replaying === 0) return;
     for (const reason of replayable)
       runtime.deadLetters.replay({ filter: { reason }, limit: replayMax }).catch(() => undefined);

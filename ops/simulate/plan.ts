@@ -18,6 +18,7 @@ export const operations = [
   'hire',
   'dismiss',
   'stumble',
+  'doom',
   'relay',
   'query',
 ] as const;
@@ -88,7 +89,13 @@ export interface Plan {
 /** Messages from outside of a whole plan. */
 export const sendCount = 540;
 /** Weights of what costs much, or counts for little. */
-const rare: Readonly<Partial<Record<Operation, number>>> = { stumble: 0.3, put: 0.8, hire: 0.6, dismiss: 0.4 };
+const rare: Readonly<Partial<Record<Operation, number>>> = {
+  stumble: 0.3,
+  put: 0.8,
+  hire: 0.6,
+  dismiss: 0.4,
+  doom: 0.05,
+};
 const sendersMax = 4;
 /** Idempotency keys of one seed. */
 const keys = 12;
@@ -182,6 +189,8 @@ function detailOf(
       return { payload: { name: random.pick(['c1', 'c2']) } };
     case 'stumble':
       return { payload: { throws: random.pick([1, 1, 2, 9]) } };
+    case 'doom':
+      return { payload: { deaths: random.pick([1, 2, 9]) } };
     case 'relay':
       return { payload: { to: `/mirrors/m${random.whole(0, 1)}` } };
     case 'query':

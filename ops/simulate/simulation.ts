@@ -69,6 +69,7 @@ export async function simulate(plan: Plan, options: SimulationOptions = {}): Pro
       if (!truth.holds(ledger, sender, n) && !truth.wasRolledBack(ledger, 0))
         violations.add('output', `${ledger} told of ${sender}#${n} before that was committed`);
     },
+    doomed: () => nodes.crash(),
   });
   const { plant } = options;
   const disorder = createSeededRandom(plan.seed, { purpose: 'disorder' });
