@@ -11,6 +11,8 @@ const momentMs = 1_000;
 /** How long a process that was stopped lives on beside its successor. */
 const zombieMs = 4_000;
 const retryMs = 300;
+/** Half of the kills of threads come with a word of theirs: what they said and their end are heard in one tick. */
+const fatalWords = ['started', 'steps', 'passivated', 'done', 'stopped'] as const;
 const attemptsMax = 100;
 
 /** Carries out the faults of a plan, and heals them. */
@@ -129,6 +131,10 @@ export class Faults {
         return true;
       }
       case 'kill-thread': {
+        if (fault.level > 0.5) {
+          this.#nodes.fatalWord = fatalWords[Math.floor(fault.pick * fatalWords.length)];
+          return true;
+        }
         const { node } = current ?? {};
         const running = node?.runtime.inspection.threads().filter(({ status }) => status === 'running') ?? [];
         const slot = running[Math.floor(fault.pick * running.length)]?.slot;

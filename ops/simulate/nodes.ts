@@ -1,8 +1,10 @@
 import type { Clock } from '../../runtime/clock.ts';
+import type { FromHost } from '../../runtime/host/messages.ts';
 import { silentLog } from '../../runtime/log.ts';
 import type { Messaging } from '../../runtime/messaging.ts';
 import {
   fairWeather,
+  type SpawnHost,
   type TestNode,
   type TestNodeOptions,
   type TestProcess,
@@ -43,6 +45,8 @@ export class Nodes {
   readonly #surroundings: NodeSurroundings;
   readonly #note: (line: string) => void;
   weather: Weather;
+  /** The thread that next says this ends in the tick in which it is heard. */
+  fatalWord: FromHost['from'] | undefined;
 
   constructor(
     world: TestWorld,
@@ -82,7 +86,7 @@ export class Nodes {
         this.#relaunch(member);
       },
       ...(meddle === undefined ? {} : { meddle }),
-      ...(border === undefined ? {} : { border }),
+      border: (spawn) => this.#frail(border?.(spawn) ?? spawn),
       ...(succeeds === undefined ? {} : { succeeds }),
     });
     const member: Member = { name, process, node: undefined, tree: undefined, paused: false, wasPaused: false };
@@ -99,6 +103,23 @@ export class Nodes {
         this.#relaunch(member, succeeds);
       },
     );
+  }
+
+  /** Hosts that end when they have said the fatal word. */
+  #frail(spawn: SpawnHost): SpawnHost {
+    return (data, events) => {
+      const host = spawn(data, {
+        ...events,
+        onMessages: (messages) => {
+          events.onMessages(messages);
+          if (this.fatalWord === undefined || !messages.some(({ from }) => from === this.fatalWord)) return;
+          this.#note(`fatal ${this.fatalWord}`);
+          this.fatalWord = undefined;
+          void host.terminate('killed');
+        },
+      });
+      return host;
+    };
   }
 
   /** As a service manager does with a process that ended by itself. */
