@@ -42,6 +42,8 @@ export function unrest(plan: Plan, nodes: Nodes, truth: Truth, load: Load, fault
   const views = current?.node?.runtime.inspection.shards() ?? [];
   for (const view of views) {
     if (!view.held) found.push(`${view.shard} has no owner`);
+    else if (view.seq !== truth.stored(view.shard)?.seq)
+      found.push(`${view.shard} was taken back, unknown to its owner`);
     else if (view.inHand > 0) found.push(`${view.inHand} envelopes are in hand in ${view.shard}`);
   }
   // Reading every state costs more than all of the above.
