@@ -219,7 +219,7 @@ const holds: Readonly<Partial<Record<FaultKind, readonly [number, number]>>> = {
 function faultsOf(random: SeededRandom, spanMs: number): PlannedFault[] {
   const kinds = faultKinds.filter(() => random.chance(0.6));
   if (kinds.length === 0) kinds.push('kill-node', 'duplicate-message');
-  const count = random.whole(5, 9);
+  const count = random.whole(6, 9);
   return Array.from({ length: count }, (): PlannedFault => {
     const kind = random.pick(kinds);
     const [shortestMs, longestMs] = holds[kind] ?? [0, 0];
