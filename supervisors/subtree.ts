@@ -156,9 +156,10 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
     async stop(text, reason = '') {
       const address = known(text);
       const supervisor = supervisorAbove(address, places, groups);
-      const spec = supervisor?.child(nameOf(address))?.spec;
       const { actors } = outcome(address);
       const parent = parentOf(address);
+      // A spawned child may be wanted and not be up yet.
+      const spec = supervisor?.child(nameOf(address))?.spec ?? (parent && groups.wanted(parent, nameOf(address)));
       const former = holds.at(address);
       const hold: Hold = {
         address,

@@ -138,6 +138,21 @@ describe('a spawned child', () => {
     assert.equal(tree.supervisor('/')?.budgetLeft, 5, 'nobody is charged');
   });
 
+  it('that is stopped by an operator before it is up comes when it is resumed', async () => {
+    const { tree, activations, clock } = await withChildren();
+    activations.away = true;
+    const spawned = assert.rejects(tree.port.spawn(owner, { ...child('w', 'as wished'), gen: 1 }));
+    await clock.advance(5_000);
+    await tree.subtrees.stop('/owner/w');
+    activations.away = false;
+    await clock.advance(2_000);
+    await spawned;
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'held');
+    await tree.subtrees.resume('/owner/w');
+    assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'running');
+    assert.equal(activations.requests.at(-1)?.input, 'as wished');
+  });
+
   it('is tried no more when it is stopped, or its owner has ended', async () => {
     const { tree, activations, clock, calls } = await withChildren();
     activations.away = true;
