@@ -142,7 +142,7 @@ export class ActorSends {
       await supervision().spawn(from, { name, definition, input, ...wish });
     } catch (error) {
       const owner = directory.get(from);
-      // What the engine could not do now, the owner's next life tries again; the rest is not wanted any more.
+      // What ended with the owner's life, its next one wishes for anew; the rest is not wanted any more.
       const isOver = errorTable[toErrorData(error).reason].retry !== 'later' && owner?.incarnation === incarnation;
       if (isOver && gen !== undefined) owner?.childEnded(name, gen);
       throw error;

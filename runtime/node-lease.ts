@@ -2,7 +2,8 @@
  * This process's right to live in a namespace: one node epoch at a time, kept by renewing a lease in the engine.
  *
  * 1. An epoch is used only while its lease holds, as far as this process's monotonic clock and the last answer of the
- *    engine tell: a successor may have closed its channels. A node that slept past it accepts nothing durable until it has entered again, as a new epoch.
+ *    engine tell: a successor may have closed its channels. A node that slept past it accepts nothing durable until it
+ *    has entered again, as a new epoch.
  * 2. Where another node has entered meanwhile, this one is over: `onLost` is called once, and nothing is accepted
  *    any more. What it had in memory is refused by the fence of each shard, not here.
  * 3. Who has entered is another node, unless an answer to an entry of ours was lost: then it is one once it renews its
@@ -21,7 +22,7 @@ export interface NodeLeaseOptions {
   readonly label: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** The lease has ended: nothing may be written under its epoch any more. */
+  /** The engine says that the lease is over, once for an epoch: nothing may be written under it any more. */
   readonly onLapsed: () => void;
   /** The node goes on under a new epoch: the lease of the former one had lapsed. */
   readonly onEpoch: () => void;
@@ -31,6 +32,8 @@ export interface NodeLeaseOptions {
 
 /** How often a lapsed node tries to enter again. */
 const lookMs = 500;
+/** The end of a lease of which the engine says that it is over. */
+const lapsed = Number.NEGATIVE_INFINITY;
 
 /** What is known of those who had the place before. */
 export interface Predecessors {
@@ -142,13 +145,16 @@ export class NodeLease {
   async #renew(askedAtMs: number): Promise<void> {
     const { engine, label, log, onLapsed, onEpoch, onLost } = this.#options;
     const { epoch } = this.#entered;
-    if (await engine.nodes.renew(epoch, defaults.leaseMs)) {
-      this.#entered = { epoch, untilMs: askedAtMs + defaults.leaseMs };
-      return;
+    // What has lapsed stays so, also where the clock of the engine goes back: nothing is written under it any more.
+    if (this.#entered.untilMs !== lapsed) {
+      if (await engine.nodes.renew(epoch, defaults.leaseMs)) {
+        this.#entered = { epoch, untilMs: askedAtMs + defaults.leaseMs };
+        return;
+      }
+      // Whoever enters next, be it this node without hearing of it, may close what is written under the epoch.
+      this.#entered = { epoch, untilMs: lapsed };
+      onLapsed();
     }
-    // Whoever enters next, be it this node without hearing of it, may close what is written under the epoch.
-    this.#entered = { epoch, untilMs: Number.NEGATIVE_INFINITY };
-    onLapsed();
     const joined = await engine.nodes.join({ ttlMs: defaults.leaseMs, label, succeeds: epoch }).catch((error) => {
       // Each entry whose answer is lost may have taken the place anew.
       this.#unheard = {};

@@ -13,8 +13,9 @@ import type { Address } from '../runtime/address.ts';
 import { childOf } from '../runtime/address.ts';
 import { type Clock, wait } from '../runtime/clock.ts';
 import type { ActorDefinition } from '../runtime/define-actor.ts';
-import { errorTable, toErrorData } from '../runtime/errors.ts';
-import { defaults } from '../runtime/limits.ts';
+import { errorTable, TroupeError, textOf, toErrorData } from '../runtime/errors.ts';
+import { defaults, limits } from '../runtime/limits.ts';
+import type { Log } from '../runtime/log.ts';
 import type { Random } from '../runtime/random.ts';
 import { restartDelayMs } from './backoff.ts';
 import { type ActorSpec, defaultIntensity, type SupervisorSpec } from './child-spec.ts';
@@ -58,18 +59,23 @@ export interface SpawnedGroups {
   end(owner: Address): Promise<void>;
 }
 
-/**
- * @param create makes a supervisor; given what is particular to a group
- * @param onGaveUp the children of an owner failed too often
- * @param delays time and chance of the delay before a start is tried again
- */
+export interface SpawnedGroupsOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** The children of an owner failed too often. */
+  readonly onGaveUp: (owner: Address, error: Parameters<SupervisorOptions['onGaveUp']>[0]) => void;
+  /** A child that was wanted is not to come: whoever waits for its life has nothing to wait for. */
+  readonly onAbsent: (address: Address) => void;
+}
+
+/** @param create makes a supervisor; given what is particular to a group */
 export function createSpawnedGroups(
   create: (
     group: Pick<SupervisorSpec, 'address' | 'strategy' | 'intensity' | 'autoShutdown' | 'onDemand' | 'children'> &
       Pick<SupervisorOptions, 'onGaveUp' | 'onShutDown'>,
   ) => Supervisor,
-  onGaveUp: (owner: Address, error: Parameters<SupervisorOptions['onGaveUp']>[0]) => void,
-  delays: { readonly clock: Clock; readonly random: Random },
+  { clock, random, log, onGaveUp, onAbsent }: SpawnedGroupsOptions,
 ): SpawnedGroups {
   const groups = new Map<Address, Group>();
   const forget = (owner: Address, supervisor: Supervisor): void => {
@@ -102,18 +108,26 @@ export function createSpawnedGroups(
   async function carryOut(owner: Address, group: Group, name: string, wish: Wish): Promise<void> {
     const { supervisor, wishes } = group;
     const isCurrent = (): boolean => wishes.get(name) === wish && groups.get(owner) === group;
+    const end = (): void => {
+      if (wishes.get(name) !== wish) return;
+      wishes.delete(name);
+      onAbsent(childOf(owner, name));
+    };
     for (let failures = 0; ; failures += 1)
       try {
         await supervisor.stopChild(name);
         if (wishes.get(name) !== wish) return;
-        if (wish.spec === undefined) wishes.delete(name);
+        if (wish.spec === undefined) end();
         else await supervisor.startChild(wish.spec);
         return;
       } catch (thrown) {
         const isForNow = errorTable[toErrorData(thrown).reason].retry === 'later';
-        if (isForNow && isCurrent()) await wait(delays.clock, restartDelayMs(failures, false, delays.random.next()));
-        // What cannot be started is not there, and may be wished for anew.
-        else if (wishes.get(name) === wish) wishes.delete(name);
+        if (isForNow && isCurrent()) {
+          if (failures === 0)
+            log.warn({ owner, name, error: textOf(thrown) }, 'a child cannot be started now; trying again');
+          await wait(clock, restartDelayMs(failures, false, random.next()));
+          // What cannot be started is not there, and may be wished for anew.
+        } else end();
         if (!isCurrent()) throw thrown;
       }
   }
@@ -126,6 +140,8 @@ export function createSpawnedGroups(
       const last = group.wishes.get(spec.id);
       const isOld = gen === undefined ? last?.spec !== undefined : gen <= (last?.gen ?? 0);
       if (isOld) return;
+      if (last === undefined && group.wishes.size >= limits.dynamicChildren)
+        throw new TroupeError('UNAVAILABLE', `${owner} has its maximum of ${limits.dynamicChildren} children`);
       const wish: Wish = { gen: gen ?? (last?.gen ?? 0) + 1, spec };
       group.wishes.set(spec.id, wish);
       await carryOut(owner, group, spec.id, wish);

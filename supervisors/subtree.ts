@@ -57,6 +57,8 @@ const orderMs = 20_000;
 /** Actors that are paused or resumed at once. */
 const actorsAtOnce = 64;
 
+type Act = (actor: Address) => Promise<void>;
+
 export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
   const { clock, holds, places, groups, activations, describe } = options;
   /** Pauses that are under way: whoever resumes meanwhile comes after them. */
@@ -124,32 +126,37 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
     }
   }
 
-  async function pauseActor(actor: Address, why: string): Promise<void> {
-    const paused = activations.pause(actor, why);
-    pausing.set(actor, paused);
-    try {
-      await paused;
-    } finally {
-      if (pausing.get(actor) === paused) pausing.delete(actor);
-    }
+  /** Does this to each of them, many at once; stops where nobody waits for it any more. */
+  async function actOnAll(actors: Iterable<Address>, act: Act, isLate: () => boolean): Promise<void> {
+    const addresses = [...actors];
+    for (let from = 0; from < addresses.length && !isLate(); from += actorsAtOnce)
+      await Promise.all(addresses.slice(from, from + actorsAtOnce).map(act));
+  }
+
+  /** @param onBegun told of what goes on where this one has waited long enough */
+  async function forActors(actors: Iterable<Address>, act: Act, onBegun?: (all: Promise<void>) => void): Promise<void> {
+    let isLate = false;
+    const all = actOnAll(actors, act, () => isLate);
+    onBegun?.(all);
+    if (await inTime(clock, orderMs, all)) return;
+    isLate = true;
+    throw new TroupeError('UNAVAILABLE', 'the storage engine did not take all of it in time; give the order once more');
+  }
+
+  async function pauseAll(actors: ReadonlySet<Address>, why: string): Promise<void> {
+    const pauseActor = (actor: Address): Promise<void> => activations.pause(actor, why);
+    await forActors(actors, pauseActor, (all) => {
+      const end = (): void => {
+        for (const actor of actors) if (pausing.get(actor) === all) pausing.delete(actor);
+      };
+      for (const actor of actors) pausing.set(actor, all);
+      all.then(end, end);
+    });
   }
 
   async function resumeActor(actor: Address): Promise<void> {
     await pausing.get(actor)?.catch(() => undefined);
     await activations.resume(actor);
-  }
-
-  async function forActors(actors: Iterable<Address>, act: (address: Address) => Promise<void>): Promise<void> {
-    const addresses = [...actors];
-    const actOnAll = async (): Promise<void> => {
-      for (let from = 0; from < addresses.length; from += actorsAtOnce)
-        await Promise.all(addresses.slice(from, from + actorsAtOnce).map(act));
-    };
-    if (!(await inTime(clock, orderMs, actOnAll())))
-      throw new TroupeError(
-        'UNAVAILABLE',
-        'the storage engine did not take all of it in time; give the order once more',
-      );
   }
 
   return {
@@ -189,7 +196,7 @@ export function createSubtreeActions(options: SubtreeOptions): SubtreeActions {
       const why = heldText('paused', address, reason);
       // The topmost first: what comes to life meanwhile looks upwards.
       const actors = new Set([address, ...actorsIn(describe(address))]);
-      await forActors(actors, (actor) => pauseActor(actor, why));
+      await pauseAll(actors, why);
       return outcome(address);
     },
 

@@ -112,7 +112,13 @@ export function createTree(options: TreeOptions): Tree {
   };
   const root: Place = { spec: rootSpec, parent: undefined, incarnation: 1, livesBefore: new Map() };
   const places = placesBelow(root);
-  const groups = createSpawnedGroups((group) => supervise(group), spawnedGaveUp, { clock, random });
+  const groups = createSpawnedGroups((group) => supervise(group), {
+    clock,
+    random,
+    log,
+    onGaveUp: spawnedGaveUp,
+    onAbsent: (address) => tellLives({ type: 'ended', address, role: 'actor', incarnation: 0, cause: 'absent' }),
+  });
 
   const threadsPort = hosts && threadPort(hosts, (shutdownMs) => deadlines.leftMs(threadsAddress, shutdownMs));
   const port: ChildPort = {
@@ -138,8 +144,9 @@ export function createTree(options: TreeOptions): Tree {
     const pause = above && pauseOver(above);
     if (pause === undefined || activations.pauseOf(address) !== undefined) return;
     await activations.pause(address, pause);
-    // It may have been resumed meanwhile, by an order that did not find this one.
-    if (pauseOver(above as Address) === undefined) await activations.resume(address);
+    // That may have been resumed meanwhile, by an order that did not find this one.
+    const isOver = pauseOver(above as Address) === undefined && activations.pauseOf(address) === pause;
+    if (isOver) await activations.resume(address);
   }
 
   async function startActor(spec: ActorSpec): Promise<{ readonly incarnation: number }> {
@@ -220,7 +227,11 @@ export function createTree(options: TreeOptions): Tree {
     const isForGood = news.type === 'exited' && above(spec.address as Address)?.child(spec.id) === undefined;
     const owner = isForGood ? parentOf(spec.address as Address) : undefined;
     const gen = owner && groups.ended(owner, spec.id);
-    for (const listener of lifeListeners) listener(gen === undefined ? life : { ...life, gen });
+    tellLives(gen === undefined ? life : { ...life, gen });
+  }
+
+  function tellLives(news: LifeNews): void {
+    for (const listener of lifeListeners) listener(news);
   }
 
   const above = (address: Address): Supervisor | undefined => supervisorAbove(address, places, groups);

@@ -59,7 +59,6 @@ export class Activation {
   /** Turns whose records wait for their commit. */
   #uncommittedTurns = 0;
   #draining = false;
-  /** It was fed messages. */
   hadMail = false;
   /** So much of what it invoked waits that it is fed no messages. */
   #isSaturated = false;
@@ -311,7 +310,8 @@ export class Activation {
     };
     const onAbandoned = (): void => {
       this.#uncommittedTurns -= length;
-      // With them the end in the last of them did not happen either.
+      // With them the end in the last of them did not happen either, of which the thread does not know.
+      if (turns.done) post({ to: 'stop', activation: this.number });
       if (turns.done) this.end({ cause: 'lease-lost', charged: false });
     };
     shard.submit({ operations, mails, onCommitted, onAbandoned });

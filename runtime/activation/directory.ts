@@ -116,6 +116,7 @@ export class Directory implements Activations {
     const isTaken = this.#byAddress.has(address);
     if (isTaken || reading?.isCurrent() === false) {
       this.#quarantine.left(address, slot);
+      if (condemned !== undefined) this.#quarantine.condemn(address, condemned);
       const text = isTaken ? `${address} is running already` : `the lease of ${shard.name} ended`;
       throw new TroupeError('UNAVAILABLE', text, { retryAfterMs: 100 });
     }

@@ -5,8 +5,9 @@
  * Invariants:
  * 1. An envelope is handed on only when its predecessor was taken or handed on before it, and nothing that was written
  *    before it waits for its own: where an engine lost takes, its predecessor may be taken though another is not.
- * 2. A gap, which something shows that came or was taken, is settled by a scan of `waiting`, then `active` (jobs move only that way), never by waiting: what waits
- *    will be fetched, what is active unknown to us is adopted, what is nowhere is lost and said so.
+ * 2. A gap is shown by what has come, or was taken, after it. It is settled by a scan of `waiting`, then `active` (jobs
+ *    move only that way), never by waiting: what waits will be fetched, what is active unknown to us is adopted, what is
+ *    nowhere is lost and said so.
  * 3. A job is acknowledged only when each of its envelopes is taken, and a commit after it came has shown so. That is
  *    harmless from anyone, so a repeat is too.
  * 4. What is in hand and not taken is bounded; beyond that nothing is fetched.
@@ -286,12 +287,12 @@ export class Intake {
       const early = this.#early.get(writer) ?? [];
       // Of a closed writer nothing is awaited.
       const runs = this.#isClosed(writer) ? [] : this.#takenBy(writer).slice(1);
-      const followed = new Set([...early.map(({ entry }) => entry.prev), ...runs.map(([after]) => after)]);
-      for (const { entry } of early) followed.delete(entry.n);
-      return [...followed]
-        .filter((n) => !this.#knows(writer, n))
-        .sort((left, right) => left - right)
-        .map((missing) => ({ writer, missing }));
+      // What a run begins after is not taken.
+      const holes = runs.map(([after]) => after).filter((n) => this.#placeOf(writer, n) === undefined);
+      const awaited = early.map(({ entry }) => entry.prev).filter((n) => !this.#knows(writer, n));
+      const missing = new Set([...holes, ...awaited]);
+      for (const { entry } of early) missing.delete(entry.n);
+      return [...missing].sort((left, right) => left - right).map((n) => ({ writer, missing: n }));
     });
   }
 

@@ -85,6 +85,7 @@ export class Shard {
   readonly #housekeeping: Housekeeping;
   #tenure: Tenure | undefined;
   #intakeStopped = false;
+  #isClosed = false;
   #heldWaiters: { readonly resolve: () => void; readonly reject: (error: TroupeError) => void }[] = [];
 
   constructor(options: ShardOptions) {
@@ -176,6 +177,7 @@ export class Shard {
   /** Resolves when the shard is ours. @throws TroupeError `DRAINING` when it is closed instead */
   whenHeld(): Promise<void> {
     if (this.held) return Promise.resolve();
+    if (this.#isClosed) return Promise.reject(TroupeError.from(shuttingDown));
     return new Promise((resolve, reject) => this.#heldWaiters.push({ resolve, reject }));
   }
 
@@ -265,6 +267,7 @@ export class Shard {
   /** Gives the lease back in order; commits that do not come through are given up after `withinMs`. */
   async close(withinMs: number): Promise<void> {
     const stopped = this.#keeper.stop();
+    this.#isClosed = true;
     for (const waiter of this.#heldWaiters.splice(0)) waiter.reject(TroupeError.from(shuttingDown));
     await stopped;
     const tenure = this.#tenure;

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { setup } from 'xstate';
 import { z } from 'zod';
 import type { Engine } from '../../runtime/engines/index.ts';
+import type { ToHost } from '../../runtime/host/messages.ts';
 import { defineActor, defineApp, type EventsOf, effect, perform } from '../../runtime/index.ts';
 import { defaults } from '../../runtime/limits.ts';
 import { createTestWorld, type TestNode, type TestWorld, worldNamespace } from '../../runtime/testing/index.ts';
@@ -110,7 +111,20 @@ test('an ephemeral actor whose end was not committed lives again, and takes mail
       },
     },
   });
-  const node = await world.start({ app: defineApp({ tree: [{ id: 'visitor', actor: visitor }] }), meddle });
+  const orders: ToHost[] = [];
+  const node = await world.start({
+    app: defineApp({ tree: [{ id: 'visitor', actor: visitor }] }),
+    meddle,
+    border: (spawn) => (data, events) => {
+      const host = spawn(data, events);
+      return Object.assign({}, host, {
+        post(message: ToHost) {
+          orders.push(message);
+          host.post(message);
+        },
+      });
+    },
+  });
   commits.shut();
   await node.tell({ to: '/visitor', type: 'leave', payload: {}, delivery: 'at-least-once' });
   assert.ok(await world.until(() => commits.waiting === 1), 'it has left, as far as its thread knows');
@@ -118,6 +132,10 @@ test('an ephemeral actor whose end was not committed lives again, and takes mail
   assert.ok(await world.until(() => !heldNow(node)));
   commits.open();
   // The message comes again, and ends the next life too.
+  assert.ok(
+    orders.some(({ to }) => to === 'stop'),
+    'its thread is told, and keeps nothing of it',
+  );
   assert.ok(await world.until(() => heldNow(node) && (node.runtime.inspection.shards()[0]?.inHand ?? 1) === 0));
   assert.deepEqual(await node.ask({ to: '/visitor', type: 'greet', payload: {} }), { here: true });
   node.kill();

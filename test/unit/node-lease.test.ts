@@ -18,6 +18,7 @@ async function entered() {
   let away = false;
   let unheard = 0;
   let lapsed: number | undefined;
+  let isRefusing = false;
   const cut: Pick<Engine, 'nodes'> = {
     nodes: {
       ...new Proxy(engine.nodes, {
@@ -30,7 +31,7 @@ async function entered() {
           },
       }),
       async join(node) {
-        if (away) throw new EngineDown('cut off');
+        if (away || isRefusing) throw new EngineDown('cut off');
         const joined = await engine.nodes.join(node);
         if (unheard === 0) return joined;
         unheard -= 1;
@@ -67,8 +68,11 @@ async function entered() {
       away = now;
     },
     /** The engine's clock has gone on without this node's. */
-    lapse: () => {
-      lapsed = first.epoch;
+    lapse: (now: boolean) => {
+      lapsed = now ? first.epoch : undefined;
+    },
+    refuseEntries: (now: boolean) => {
+      isRefusing = now;
     },
     /** The answers to so many entries are lost. */
     losesAnswers: (count: number) => {
@@ -172,15 +176,29 @@ test('an entry of its own whose answer was lost is no other node', async () => {
 
 test('an epoch that the engine calls lapsed is used no more, whatever the clock of the node says', async () => {
   const { clock, lease, lapses, epochs, first, lapse, losesAnswers } = await entered();
-  lapse();
+  lapse(true);
   losesAnswers(1);
   await clock.advance(defaults.leaseRenewMs + 1_000);
   refused(lease, /entering again/);
-  assert.deepEqual([...new Set(lapses)], [first]);
+  assert.deepEqual(lapses, [first]);
   assert.deepEqual(epochs, []);
   await clock.advance(2 * defaults.leaseMs);
   assert.equal(epochs.length, 1);
   assert.equal(lease.epoch, epochs[0]);
+});
+
+test('nor is it renewed where the clock of the engine goes back before the node has entered again', async () => {
+  const { clock, lease, epochs, first, lapse, refuseEntries } = await entered();
+  lapse(true);
+  refuseEntries(true);
+  await clock.advance(defaults.leaseRenewMs + 1_000);
+  refused(lease, /entering again/);
+  lapse(false);
+  refuseEntries(false);
+  await clock.advance(1_000);
+  lease.demand();
+  assert.ok(lease.epoch > first);
+  assert.deepEqual(epochs, [lease.epoch], 'its channels are new');
 });
 
 test('nor does it hide another node that has entered', async () => {

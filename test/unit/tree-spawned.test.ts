@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { parseAddress } from '../../runtime/address.ts';
 import { wait } from '../../runtime/clock.ts';
 import { actor, fakeTree, nodeAt, silent } from '../support/fake-tree.ts';
+import { lower } from '../support/lower.ts';
 
 const owner = parseAddress('/owner');
 const child = (name: string, input?: unknown) => ({ name, definition: silent, input });
@@ -119,9 +120,14 @@ describe('a spawned child', () => {
 
   it('tells its owner when its start failed, and leaves no trace', async () => {
     const { tree, activations } = await withChildren();
+    const absent: string[] = [];
+    tree.port.lives?.onLife(({ address, cause }) => {
+      if (cause === 'absent') absent.push(address);
+    });
     activations.broken.add('/owner/w');
     await assert.rejects(tree.port.spawn(owner, child('w')), { reason: 'ACTOR_FAILED' });
     assert.equal(nodeAt(tree.describe(), '/owner/w'), undefined);
+    assert.deepEqual(absent, ['/owner/w'], 'whoever waits for its life hears of it');
   });
 
   it('is tried again while it cannot be started now, and is expected meanwhile', async () => {
@@ -151,6 +157,17 @@ describe('a spawned child', () => {
     await tree.subtrees.resume('/owner/w');
     assert.equal(await tree.port.ensure(parseAddress('/owner/w')), 'running');
     assert.equal(activations.requests.at(-1)?.input, 'as wished');
+  });
+
+  it('is one of a bounded number, those that are not up yet included', async (t) => {
+    lower(t, 'dynamicChildren', 3);
+    const { tree, activations, clock } = await withChildren();
+    activations.away = true;
+    const spawns = ['a', 'b', 'c', 'd', 'e'].map((name) => tree.port.spawn(owner, child(name)));
+    for (const beyond of spawns.splice(3)) await assert.rejects(beyond, { reason: 'UNAVAILABLE', message: /maximum/ });
+    activations.away = false;
+    await clock.advance(2_000);
+    await Promise.all(spawns);
   });
 
   it('is tried no more when it is stopped, or its owner has ended', async () => {
