@@ -132,11 +132,11 @@ test('an ephemeral actor whose end was not committed lives again, and takes mail
   assert.ok(await world.until(() => !heldNow(node)));
   commits.open();
   // The message comes again, and ends the next life too.
+  assert.ok(await world.until(() => heldNow(node) && (node.runtime.inspection.shards()[0]?.inHand ?? 1) === 0));
   assert.ok(
     orders.some(({ to }) => to === 'stop'),
     'its thread is told, and keeps nothing of it',
   );
-  assert.ok(await world.until(() => heldNow(node) && (node.runtime.inspection.shards()[0]?.inHand ?? 1) === 0));
   assert.deepEqual(await node.ask({ to: '/visitor', type: 'greet', payload: {} }), { here: true });
   node.kill();
 });
