@@ -19,6 +19,7 @@ import type { Hold } from '../mailbox/parked-row.ts';
 import type { Shard } from '../mailbox/shard.ts';
 import type { ActivationExit, Activations, HostExit, StartRequest } from '../supervision.ts';
 import { Activation } from './activation.ts';
+import { HoldOrders } from './hold-orders.ts';
 import { chosenSlot, type HostPlaces } from './places.ts';
 import { Quarantine, type Suspect } from './quarantine.ts';
 import { type ReadRecord, unfitRecord } from './restoring.ts';
@@ -59,6 +60,7 @@ export class Directory implements Activations {
   readonly #runningWaiters: RunningWaiters;
   readonly #exitListeners: ((exit: ActivationExit) => void)[] = [];
   readonly #quarantine: Quarantine;
+  readonly #holdOrders: HoldOrders;
   readonly #unbegun = new Unbegun();
   #lastNumber = 0;
   #draining = false;
@@ -66,6 +68,7 @@ export class Directory implements Activations {
   constructor(options: DirectoryOptions) {
     this.#options = options;
     this.#runningWaiters = new RunningWaiters(options.surroundings.clock);
+    this.#holdOrders = new HoldOrders(options.shardOf);
     this.#quarantine = new Quarantine(options.hosts.extra, options.surroundings.clock);
   }
 
@@ -190,17 +193,11 @@ export class Directory implements Activations {
   }
 
   async pause(address: Address, reason: string): Promise<void> {
-    const shard = this.#options.shardOf(address);
-    await shard.whenHeld();
-    shard.mail.hold(address, { why: 'paused', text: reason });
-    await shard.settled();
+    await this.#holdOrders.carryOut(address, ({ mail }) => mail.hold(address, { why: 'paused', text: reason }));
   }
 
   async resume(address: Address): Promise<void> {
-    const shard = this.#options.shardOf(address);
-    await shard.whenHeld();
-    shard.mail.release(address);
-    await shard.settled();
+    await this.#holdOrders.carryOut(address, ({ mail }) => mail.release(address));
     const activation = this.#byAddress.get(address);
     // Its supervisor starts it anew, which reads the snapshot once more.
     if (activation?.status === 'parked') activation.end({ cause: 'released', charged: false });

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setup } from 'xstate';
 import { z } from 'zod';
+import type { Address } from '../../runtime/address.ts';
 import type { Engine } from '../../runtime/engines/index.ts';
 import type { ToHost } from '../../runtime/host/messages.ts';
 import { defineActor, defineApp, type EventsOf, effect, perform } from '../../runtime/index.ts';
@@ -138,5 +139,42 @@ test('an ephemeral actor whose end was not committed lives again, and takes mail
     'its thread is told, and keeps nothing of it',
   );
   assert.deepEqual(await node.ask({ to: '/visitor', type: 'greet', payload: {} }), { here: true });
+  node.kill();
+});
+
+test('an order to pause or resume whose commit is given up with the lease is stored under the next', async () => {
+  const world = createTestWorld({ shards: 1 });
+  const commits = createGate();
+  const meddle = (engine: Engine): Engine => ({
+    ...engine,
+    store: {
+      ...engine.store,
+      async commit(shard, fence, operations) {
+        await commits.pass();
+        return await engine.store.commit(shard, fence, operations);
+      },
+    },
+  });
+  const node = await world.start({ app: schedulerApp, meddle });
+  const { activations } = node.runtime;
+  const address = '/ledgers/a' as Address;
+  const isPaused = (): boolean => activations.pauseOf(address) !== undefined;
+  for (const [order, wanted] of [
+    [() => activations.pause(address, 'an order'), true],
+    [() => activations.resume(address), false],
+  ] as const) {
+    commits.shut();
+    const carriedOut = order();
+    assert.ok(await world.until(() => commits.waiting === 1));
+    world.engine.jump(2 * defaults.leaseMs);
+    assert.ok(await world.until(() => !heldNow(node)));
+    commits.open();
+    await world.settle(carriedOut);
+    // What is stored is what the next epoch begins with.
+    world.engine.jump(2 * defaults.leaseMs);
+    assert.ok(await world.until(() => !heldNow(node)));
+    assert.ok(await world.until(() => heldNow(node)));
+    assert.equal(isPaused(), wanted);
+  }
   node.kill();
 });
