@@ -5,6 +5,7 @@
 
 import type { LedgerState } from './app.ts';
 import type { Load } from './load.ts';
+import type { Plan } from './plan.ts';
 import type { Truth } from './truth.ts';
 import type { Violations } from './verdict.ts';
 
@@ -12,7 +13,13 @@ const ledgerPattern = /^\/ledgers\/[^/]+$/;
 const childPattern = /^(\/ledgers\/[^/]+)\/([^/]+)$/;
 
 export const isLedger = (address: string): boolean => ledgerPattern.test(address);
-export const isChild = (address: string): boolean => childPattern.test(address);
+const isChild = (address: string): boolean => childPattern.test(address);
+
+/** Whether a ledger was ever told to dismiss this child of its own, which then may have left mail. */
+export function wasDismissed({ sends }: Plan, address: string): boolean {
+  const [, parent, name] = childPattern.exec(address) ?? [];
+  return sends.some(({ operation, to, payload }) => operation === 'dismiss' && to === parent && payload.name === name);
+}
 
 /** Addresses below ledgers at which somebody lives, or once did. */
 export function childrenOf(truth: Truth): string[] {

@@ -11,8 +11,8 @@ const momentMs = 1_000;
 /** How long a process that was stopped lives on beside its successor. */
 const zombieMs = 4_000;
 const retryMs = 300;
-/** Half of the kills of threads come with a word of theirs: what they said and their end are heard in one tick. */
-const fatalWords = ['started', 'steps', 'passivated', 'done', 'stopped'] as const;
+/** Half of the kills of threads wait for a word of theirs: what they say and their end are heard in one tick. */
+const fatalWords = ['started', 'steps', 'passivated', 'stopped'] as const;
 const attemptsMax = 100;
 
 /** Carries out the faults of a plan, and heals them. */

@@ -5,7 +5,7 @@ import { decodeTaken } from '../../runtime/mailbox/taken.ts';
 import { runsOf } from '../torture/runs.ts';
 import type { AskerState, LedgerState } from './app.ts';
 import { isClosed } from './channels.ts';
-import { isChild, isLedger, judgeChildren } from './children.ts';
+import { isLedger, judgeChildren, wasDismissed } from './children.ts';
 import type { Faults } from './faults.ts';
 import type { Load } from './load.ts';
 import type { Nodes } from './nodes.ts';
@@ -91,7 +91,7 @@ export function judgeRest(plan: Plan, truth: Truth, load: Load, violations: Viol
       `an ask of ${late.send.timeoutMs} ms ended after ${Math.round((late.endedMs ?? 0) - late.atMs)} ms`,
     );
   for (const [address, stored] of truth.actors()) {
-    if (isLedger(address)) judgeLedger(address, stored, truth, violations);
+    if (isLedger(address)) judgeLedger(plan, address, stored, truth, violations);
     else if (address.startsWith('/askers/')) judgeAsker(address, stored, violations);
   }
   for (const shard of shardNamesOf(plan)) {
@@ -109,14 +109,20 @@ export function judgeRest(plan: Plan, truth: Truth, load: Load, violations: Viol
   }
 }
 
-function judgeLedger(address: string, { context, value }: Stored, truth: Truth, violations: Violations): void {
+function judgeLedger(
+  plan: Plan,
+  address: string,
+  { context, value }: Stored,
+  truth: Truth,
+  violations: Violations,
+): void {
   const { told, armed, timersFired, misfired, blamed, settlings } = context as LedgerState;
   for (const [mirror, count] of Object.entries(told))
     for (let k = 0; k < count; k += 1)
       if (
         !truth.holds(mirror, address, k) &&
         !truth.isForgiven(mirror, address, k) &&
-        !(isChild(mirror) && truth.wasLettered(mirror, address, k))
+        !(wasDismissed(plan, mirror) && truth.letteredFor(mirror, address, k) === 'NOT_FOUND')
       )
         violations.add('loss', `${address} told ${mirror} #${k}, which is nowhere`);
   for (const what of misfired)

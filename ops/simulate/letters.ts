@@ -15,7 +15,7 @@ export class Letters {
   readonly #ids = new Map<string, { readonly id: string; readonly sender: string }>();
   readonly #states: States;
   readonly #keys = new Map<string, string>();
-  readonly #lettered = new Set<string>();
+  readonly #reasons = new Map<string, string>();
 
   constructor(violations: Violations, channels: Channels, states: States) {
     this.#violations = violations;
@@ -31,14 +31,14 @@ export class Letters {
     const { sender } = envelope.payload as { readonly sender: string };
     this.#ids.set(key, { id, sender });
     this.#keys.set(id, key);
-    this.#lettered.add(key);
+    this.#reasons.set(key, reason);
     if (this.#states.holds(key) && !this.#isDoubtful(shard, sender))
       this.#violations.add('letter', `${key} became a letter (${reason}), though it was applied`);
   }
 
-  /** Whether this message is, or was, a dead letter. */
-  holds(key: string): boolean {
-    return this.#lettered.has(key);
+  /** Why this message became a dead letter, the last time. */
+  reasonOf(key: string): string | undefined {
+    return this.#reasons.get(key);
   }
 
   /** A letter is gone, and its message sent again: answers with what that would leave in a state. */

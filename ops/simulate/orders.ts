@@ -1,5 +1,6 @@
 import type { Address } from '../../runtime/address.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import { TroupeError } from '../../runtime/errors.ts';
 import type { Nodes } from './nodes.ts';
 import type { Truth } from './truth.ts';
 
@@ -15,6 +16,9 @@ export class Orders {
   readonly #truth: Truth;
   /** Addresses that were paused, and how many orders still hold them. */
   readonly #paused = new Map<Address, number>();
+  /** Addresses whose order to resume has not been carried out, as far as is known. */
+  readonly #owed = new Set<Address>();
+  #rollbacks = 0;
   #replaying = 0;
 
   constructor(clock: Clock, nodes: Nodes, truth: Truth) {
@@ -41,7 +45,9 @@ export class Orders {
     change(1);
     tree.subtrees.pause(address).catch(() => undefined);
     return () => {
-      if (change(-1) === 0) this.#resume(address);
+      if (change(-1) > 0) return;
+      this.#owed.add(address);
+      this.#resume(address);
     };
   }
 
@@ -53,20 +59,27 @@ export class Orders {
     };
   }
 
-  /** An order may be lost with its node, in part too, come late, or be undone by an engine that loses writes. */
+  /** People give an order again until it is carried out, and when an engine has taken that back; not more often. */
   #insist(): void {
-    const { runtime } = this.#nodes.current?.node ?? {};
-    if (runtime === undefined) return;
-    const paused = runtime.inspection.parked().filter(({ hold }) => hold?.why === 'paused');
-    for (const [address, orders] of this.#paused)
-      if (orders === 0 && paused.some((held) => held.address === address || held.address.startsWith(`${address}/`)))
-        this.#resume(address);
+    if (this.#truth.rollbacks > this.#rollbacks) for (const address of this.#paused.keys()) this.#owed.add(address);
+    this.#rollbacks = this.#truth.rollbacks;
+    for (const address of this.#owed) if (this.#paused.get(address) === 0) this.#resume(address);
     if (this.#replaying === 0) return;
     for (const reason of replayable)
-      runtime.deadLetters.replay({ filter: { reason }, limit: replayMax }).catch(() => undefined);
+      this.#nodes.current?.node?.runtime.deadLetters
+        .replay({ filter: { reason }, limit: replayMax })
+        .catch(() => undefined);
   }
 
   #resume(address: Address): void {
-    this.#nodes.current?.tree?.subtrees.resume(address).catch(() => undefined);
+    const member = this.#nodes.current;
+    const done = (): void => {
+      // On a node that has died meanwhile, what was not stored yet is lost.
+      if (this.#paused.get(address) === 0 && member === this.#nodes.current) this.#owed.delete(address);
+    };
+    member?.tree?.subtrees.resume(address).then(done, (error: unknown) => {
+      // Nobody is there any more, and nothing is kept for it.
+      if (error instanceof TroupeError && error.reason === 'NOT_FOUND') done();
+    });
   }
 }

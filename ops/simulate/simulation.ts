@@ -143,6 +143,7 @@ export async function simulate(plan: Plan, options: SimulationOptions = {}): Pro
 
   async function rest(): Promise<void> {
     const untilMs = nowMs() + restMs;
+    nodes.fatalWord = undefined;
     const isWhole = plan.sends.length === sendCount;
     let looks = 0;
     let toppedUp = false;

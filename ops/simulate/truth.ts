@@ -43,6 +43,8 @@ export class Truth {
   taken = 0;
   /** Times that a node entered the namespace. */
   joins = 0;
+  /** Times that the engine lost what it had written. */
+  rollbacks = 0;
 
   constructor(
     world: TestWorld,
@@ -185,9 +187,9 @@ export class Truth {
     return this.#states.wasReplayed(keyOf(address, sender, n));
   }
 
-  /** Whether this message is, or was, among the dead letters. */
-  wasLettered(address: string, sender: string, n: number): boolean {
-    return this.#letters.holds(keyOf(address, sender, n));
+  /** Why this message became a dead letter, if it ever did. */
+  letteredFor(address: string, sender: string, n: number): string | undefined {
+    return this.#letters.reasonOf(keyOf(address, sender, n));
   }
 
   /** The status of the result that is kept of a task; `undefined` where none is. */
@@ -209,6 +211,7 @@ export class Truth {
   /** The engine took a shard back to what it was. */
   rolledBack(shard: string, sinceMs: number): void {
     this.#rollbacks.set(shard, this.#world.schedule.now());
+    this.rollbacks += 1;
     const stored = this.stored(shard);
     this.#channels.rolledBack(shard, sinceMs, stored);
     this.#states.rolledBack(shard, (address) => stored?.tables.get('actor')?.get(address));
