@@ -1,6 +1,6 @@
 import type { Address } from '../../runtime/address.ts';
 import type { Clock } from '../../runtime/clock.ts';
-import { TroupeError } from '../../runtime/errors.ts';
+import { defaults } from '../../runtime/limits.ts';
 import type { Nodes } from './nodes.ts';
 import type { Truth } from './truth.ts';
 
@@ -19,6 +19,7 @@ export class Orders {
   /** Addresses whose order to resume has not been carried out, as far as is known. */
   readonly #owed = new Set<Address>();
   #rollbacks = 0;
+  #againUntilMs = 0;
   #replaying = 0;
 
   constructor(clock: Clock, nodes: Nodes, truth: Truth) {
@@ -61,8 +62,11 @@ export class Orders {
 
   /** People give an order again until it is carried out, and when an engine has taken that back; not more often. */
   #insist(): void {
-    if (this.#truth.rollbacks > this.#rollbacks) for (const address of this.#paused.keys()) this.#owed.add(address);
+    // Its owner may not know of a rollback before it renews its lease.
+    const nowMs = this.#clock.monotonic();
+    if (this.#truth.rollbacks > this.#rollbacks) this.#againUntilMs = nowMs + defaults.leaseMs;
     this.#rollbacks = this.#truth.rollbacks;
+    if (nowMs < this.#againUntilMs) for (const address of this.#paused.keys()) this.#owed.add(address);
     for (const address of this.#owed) if (this.#paused.get(address) === 0) this.#resume(address);
     if (this.#replaying === 0) return;
     for (const reason of replayable)
@@ -77,9 +81,7 @@ export class Orders {
       // On a node that has died meanwhile, what was not stored yet is lost.
       if (this.#paused.get(address) === 0 && member === this.#nodes.current) this.#owed.delete(address);
     };
-    member?.tree?.subtrees.resume(address).then(done, (error: unknown) => {
-      // Nobody is there any more, and nothing is kept for it.
-      if (error instanceof TroupeError && error.reason === 'NOT_FOUND') done();
-    });
+    // While an engine is away nobody may know of a child: that is no answer.
+    member?.tree?.subtrees.resume(address).then(done, () => undefined);
   }
 }
