@@ -77,9 +77,13 @@ export class Orders {
 
   #resume(address: Address): void {
     const member = this.#nodes.current;
+    // What stands below the address is found in shards that are held.
+    const holdsAll = (): boolean => member?.node?.runtime.inspection.shards().every(({ held }) => held) === true;
+    const heldAll = holdsAll();
     const done = (): void => {
       // On a node that has died meanwhile, what was not stored yet is lost.
-      if (this.#paused.get(address) === 0 && member === this.#nodes.current) this.#owed.delete(address);
+      const isDone = member === this.#nodes.current && heldAll && holdsAll();
+      if (isDone && this.#paused.get(address) === 0) this.#owed.delete(address);
     };
     // While an engine is away nobody may know of a child: that is no answer.
     member?.tree?.subtrees.resume(address).then(done, () => undefined);
