@@ -45,6 +45,7 @@ export function adminMetrics(sources: AdminSources): AdminMetrics {
     registers,
   });
   const running = gauge('troupe_thread_running', '1 while the host thread runs', ['thread']);
+  const warnings = gauge('troupe_engine_warnings', 'Weaknesses of the durability of the engine; up names them', []);
   const shardsHeld = gauge('troupe_shards_held', 'Shards that this node owns', []);
   const counters = new Map<string, Counter | Gauge>();
 
@@ -82,6 +83,7 @@ export function adminMetrics(sources: AdminSources): AdminMetrics {
       threadExits.inc(label, thread.exits);
       running.set(label, thread.status === 'running' ? 1 : 0);
     }
+    warnings.set(sources.overview().warnings.length);
     shardsHeld.set(sources.inspection.shards().filter(({ held }) => held).length);
   };
   const readCounters = (): void => {

@@ -34,7 +34,10 @@ export interface Readiness {
 }
 
 /** What the node says about itself: engine, durability, addresses, version, … */
-export type Overview = Readonly<Record<string, Json>>;
+export type Overview = Readonly<Record<string, Json>> & {
+  /** What is weak about the engine's durability, for people; empty when nothing is. */
+  readonly warnings: readonly string[];
+};
 
 /** One configuration value, its secret masked. */
 export interface ConfigEntry {

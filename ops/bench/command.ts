@@ -44,7 +44,9 @@ function hotPathCommand(): Command {
       if (flags.out !== undefined) write(flags.out, `${JSON.stringify(report, null, 2)}\n`);
       if (flags.output === 'table') print(textOfReport(report));
       else printJson(report, flags.output);
+      // What was not measured meets no bar.
       if (!report.passed) process.exitCode = exitCodes.failed;
+      else if (report.skipped.length > 0) process.exitCode = exitCodes.unknown;
     });
 }
 

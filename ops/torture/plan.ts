@@ -15,11 +15,15 @@ const kindOfSort: Readonly<Record<KillSort, FaultKind>> = {
 const perMinute: Readonly<Record<KillSort, number>> = { actor: 8, thread: 6.5, process: 6, engine: 1.2 };
 /** With fewer a torture shows little; some of those that are planned may find nothing to hit. */
 const leastPerMinute: Readonly<Record<KillSort, number>> = { actor: 5, thread: 5, process: 5, engine: 1 };
+const leastMessagesPerMinute = 10_000;
 const actors = ['/ledgers/*', '/mirrors/*'] as const;
 
 export function sortOf(kind: FaultKind): KillSort {
   return killSorts.find((sort) => kindOfSort[sort] === kind) as KillSort;
 }
+
+/** How many acknowledged messages a run of this length needs at least. */
+export const leastMessages = (runMs: number): number => Math.floor((leastMessagesPerMinute * runMs) / 60_000);
 
 /** How many kills of a sort a run of this length needs at least. */
 export const leastKills = (sort: KillSort, runMs: number): number =>

@@ -27,7 +27,7 @@ import { Nemesis } from '../faults/nemesis.ts';
 import { exitOfVerdict, historyName, makeReportFolder, type RunVerdict } from '../faults/report.ts';
 import { StartFailed, type System, startOwnSystem } from '../faults/system.ts';
 import type { CheckerOptions, FromChecker, Judgement, ToChecker } from './messages.ts';
-import { type KillSort, killSorts, leastKills, planKills } from './plan.ts';
+import { type KillSort, killSorts, leastKills, leastMessages, planKills } from './plan.ts';
 import { figuresOfKills, type TortureReport } from './report.ts';
 import { Tally } from './tally.ts';
 
@@ -314,8 +314,9 @@ class Torture {
     const { ownDeaths = 0 } = this.#system ?? {};
     if (ownDeaths > 0)
       return { verdict: 'unknown', reason: `the node ended by itself ${ownDeaths} times; its log says why` };
+    const { runMs } = this.#options;
     const few = sorts
-      .map((sort) => ({ sort, done: this.kills[sort].done, least: leastKills(sort, this.#options.runMs) }))
+      .map((sort) => ({ sort, done: this.kills[sort].done, least: leastKills(sort, runMs) }))
       .filter(({ done, least }) => done < least);
     if (few.length > 0) {
       const counts = few.map(({ sort, done, least }) => `${done} of at least ${least} of ${sort}`);
@@ -324,6 +325,12 @@ class Torture {
         reason: `too few kills were done: ${counts.join(', ')}; run it on a calmer machine`,
       };
     }
+    const { ok } = judgement.operations;
+    if (ok < leastMessages(runMs))
+      return {
+        verdict: 'unknown',
+        reason: `${ok} of at least ${leastMessages(runMs)} messages were acknowledged; run it on a calmer machine`,
+      };
     if (judgement.deadLetters > 0)
       return {
         verdict: 'unknown',

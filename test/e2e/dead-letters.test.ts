@@ -66,6 +66,11 @@ describe('the commands for dead letters', slow, () => {
     assert.match((await cli.run(['dead-letters', 'replay'])).stderr, /every dead letter[\s\S]*--all/);
     assert.equal((await list()).length, 2);
 
+    const byFilter = ['dead-letters', 'replay', '--reason', 'ATTEMPTS_SPENT', '--address', '/ledger/a*', '--dry-run'];
+    const wouldReplay = await cli.json<DeadLetterOutcome>(byFilter);
+    assert.deepEqual([wouldReplay.changed, wouldReplay.ids, wouldReplay.dryRun], [0, [a.id], true]);
+    assert.equal((await list()).length, 2);
+
     const replayed = await cli.run(['dead-letters', 'replay', a.id]);
     assert.deepEqual([replayed.code, replayed.stdout], [0, `1 dead letter replayed\n  ${a.id}\n`]);
     await listed(2, (items) => items.some(({ id, atMs }) => id === a.id && atMs > a.atMs));

@@ -108,7 +108,7 @@ function sourcesWith(done: string[] | undefined): AdminSources {
         { name: 'engine', ok: false, detail: 'Redis does not answer' },
       ],
     }),
-    overview: () => ({ engine: 'redis', durability: 'everysec' }),
+    overview: () => ({ engine: 'redis', durability: 'none', warnings: ['a restart of Redis loses mail'] }),
     config: () => [{ key: 'engine', value: 'redis://***@host', origin: 'environment' }],
   };
 }
@@ -288,6 +288,7 @@ describe('the admin edge', () => {
       assert.match(text, /^troupe_actors\{kind="ledger",thread="2"\} 3$/m);
       assert.match(text, /^troupe_supervisor_restarts\{supervisor="\/ledger"\} 7$/m);
       assert.match(text, /^troupe_thread_running\{thread="2"\} 0$/m);
+      assert.match(text, /^troupe_engine_warnings 1$/m);
       assert.match(text, /^troupe_thread_exits_total\{thread="1"\} 3$/m);
       assert.match(text, /^troupe_thread_lag_seconds\{thread="1"\} 0.002$/m);
       assert.match(text, /^troupe_thread_heap_used_bytes\{thread="1"\} 1000$/m);

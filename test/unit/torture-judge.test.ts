@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { chanceOf } from '../../ops/faults/chance.ts';
 import type { OperationRecord } from '../../ops/faults/history.ts';
 import { judge, type Rest } from '../../ops/torture/judge.ts';
-import { killSorts, leastKills, planKills, sortOf } from '../../ops/torture/plan.ts';
+import { killSorts, leastKills, leastMessages, planKills, sortOf } from '../../ops/torture/plan.ts';
 import { entriesOf, type Runs, withNumber } from '../../ops/torture/runs.ts';
 
 const runsOf = (numbers: readonly number[], sender = 's-1.1'): Runs =>
@@ -100,7 +100,8 @@ test('runs keep every number and the order in which it came', () => {
   );
 });
 
-test('ten minutes of torture need fifty kills each of actors, threads and the process, and ten of the engine', () => {
+test('ten minutes of torture need 100,000 messages, fifty kills each of actors, threads and the process, and ten of the engine', () => {
+  assert.equal(leastMessages(600_000), 100_000);
   const plan = planKills(600_000, killSorts, chanceOf(1, 'kills'));
   for (const sort of killSorts) {
     const least = leastKills(sort, 600_000);
