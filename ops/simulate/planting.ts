@@ -1,6 +1,7 @@
 /** How a bug is built in without touching the code that it breaks. */
 
 import type { Engine, StoreOperation } from '../../runtime/engines/index.ts';
+import type { StepRecord } from '../../runtime/host/messages.ts';
 import type { TestNodeOptions, TestWorld } from '../../runtime/testing/index.ts';
 import type { Plan } from './plan.ts';
 
@@ -32,6 +33,22 @@ export const recommitted =
         commit: (shard, fence, operations) => engine.store.commit(shard, fence, change(operations)),
       }),
     }),
+  });
+
+/** Changes what threads say of their turns. */
+export const restepped =
+  (change: (step: StepRecord) => StepRecord): Plant =>
+  () => ({
+    border: (spawn) => (data, events) =>
+      spawn(data, {
+        ...events,
+        onMessages: (messages) =>
+          events.onMessages(
+            messages.map((message) =>
+              message.from === 'steps' ? { ...message, steps: message.steps.map(change) } : message,
+            ),
+          ),
+      }),
   });
 
 /** Changes how a node uses its queues. */

@@ -3,7 +3,7 @@
 import type { FromHost, ToHost } from '../../runtime/host/messages.ts';
 import { decodeBatch, encodeBatch } from '../../runtime/mailbox/batch.ts';
 import { createSeededRandom } from '../../runtime/testing/index.ts';
-import { type Plants, recommitted, withTransport } from './planting.ts';
+import { type Plants, recommitted, restepped, withTransport } from './planting.ts';
 
 export const threadPlants: Plants = {
   'timer-without-gen': {
@@ -55,43 +55,11 @@ export const threadPlants: Plants = {
   },
   'stash-taken': {
     what: 'a message that was set aside counts as taken',
-    plant: () => ({
-      border: (spawn) => (data, events) =>
-        spawn(data, {
-          ...events,
-          onMessages: (messages) =>
-            events.onMessages(
-              messages.map((message) =>
-                message.from !== 'steps'
-                  ? message
-                  : { ...message, steps: message.steps.map(({ stashed: _forgotten, ...step }) => step) },
-              ),
-            ),
-        }),
-    }),
+    plant: restepped(({ stashed: _forgotten, ...step }) => step),
   },
   'stop-forgotten': {
     what: 'a child that its parent stops goes on',
-    plant: () => ({
-      border: (spawn) => (data, events) =>
-        spawn(data, {
-          ...events,
-          onMessages: (messages) =>
-            events.onMessages(
-              messages.map((message) =>
-                message.from !== 'steps'
-                  ? message
-                  : {
-                      ...message,
-                      steps: message.steps.map((step) => ({
-                        ...step,
-                        effects: step.effects.filter(({ type }) => type !== 'troupe.stop'),
-                      })),
-                    },
-              ),
-            ),
-        }),
-    }),
+    plant: restepped((step) => ({ ...step, effects: step.effects.filter(({ type }) => type !== 'troupe.stop') })),
   },
   'dropped-reply': {
     what: 'one of twenty answers of a thread is lost',

@@ -110,7 +110,7 @@ export class Charges {
     const { shard, recorder, outputs } = this.#options;
     const operations = recorder.again();
     if (letter === undefined) {
-      shard.submit({ operations, mails: [], onCommitted: () => undefined });
+      shard.submit({ operations, mails: [] });
       return;
     }
     const error = errorOfLetter(letter);

@@ -58,6 +58,22 @@ function createGate() {
   return gate;
 }
 
+/** An engine whose commits wait at a gate. */
+function gatedCommits() {
+  const commits = createGate();
+  const meddle = (engine: Engine): Engine => ({
+    ...engine,
+    store: {
+      ...engine.store,
+      async commit(shard, fence, operations) {
+        await commits.pass();
+        return await engine.store.commit(shard, fence, operations);
+      },
+    },
+  });
+  return { commits, meddle };
+}
+
 test('a life whose state was read under a lease that ended meanwhile begins under the next: its timer fires and is stored', async () => {
   const world = createTestWorld({ shards: 1 });
   const reads = createGate();
@@ -101,17 +117,7 @@ test('a life whose state was read under a lease that ended meanwhile begins unde
 
 test('an ephemeral actor whose end was not committed lives again, and takes mail', async () => {
   const world = createTestWorld({ shards: 1 });
-  const commits = createGate();
-  const meddle = (engine: Engine): Engine => ({
-    ...engine,
-    store: {
-      ...engine.store,
-      async commit(shard, fence, operations) {
-        await commits.pass();
-        return await engine.store.commit(shard, fence, operations);
-      },
-    },
-  });
+  const { commits, meddle } = gatedCommits();
   const orders: ToHost[] = [];
   const node = await world.start({
     app: defineApp({ tree: [{ id: 'visitor', actor: visitor }] }),
@@ -144,17 +150,7 @@ test('an ephemeral actor whose end was not committed lives again, and takes mail
 
 test('an order to pause or resume whose commit is given up with the lease is stored under the next', async () => {
   const world = createTestWorld({ shards: 1 });
-  const commits = createGate();
-  const meddle = (engine: Engine): Engine => ({
-    ...engine,
-    store: {
-      ...engine.store,
-      async commit(shard, fence, operations) {
-        await commits.pass();
-        return await engine.store.commit(shard, fence, operations);
-      },
-    },
-  });
+  const { commits, meddle } = gatedCommits();
   const node = await world.start({ app: schedulerApp, meddle });
   const { activations } = node.runtime;
   const address = '/ledgers/a' as Address;
